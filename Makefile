@@ -1,0 +1,73 @@
+# Two commands are enough: `make run` and `make test`. `make help` lists the rest.
+MODEL ?= base
+PORT ?= 8080
+PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
+  $$p -c 'import sys; sys.exit(not ((3, 11) <= sys.version_info[:2] < (3, 13)))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev run test check format lint types imports models bench lock clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.run ## create .venv and install what running needs, from the hash lock
+
+setup-dev: $(VENV)/.dev
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "tritone: needs Python 3.11 or 3.12: install python3.11 with its venv module, or name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "tritone: $(PYTHON) has no venv module: on Debian and Ubuntu install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(BIN)/python requirements/run.txt
+	@echo "installing Tritone into $(VENV)"
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/run.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements/dev.txt
+	@echo "installing what development needs into $(VENV)"
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	@test ! -d .git || git config core.hooksPath .githooks
+	@touch $@
+
+run: setup ## serve MODEL (base) on PORT (8080) with a real Triton; Ctrl-C ends it
+	@exec $(BIN)/tritone up --model $(MODEL) --port $(PORT)
+
+models: setup ## fetch and verify the weights of MODEL: tiny.en base small large-v3-turbo, a hub id, or a folder
+	@$(BIN)/tritone fetch $(MODEL)
+
+test: setup-dev ## run every test, against a real Triton with tiny.en
+	$(BIN)/tritone fetch tiny.en
+	$(BIN)/python -m pytest
+
+check: setup-dev lint types imports test ## all that must be green before a commit: lint, types, imports, tests
+
+format: setup-dev ## rewrite the code in the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: setup-dev ## ruff: format and lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: setup-dev ## mypy --strict
+	$(BIN)/mypy
+
+imports: setup-dev ## import-linter: the direction of the imports
+	$(BIN)/lint-imports
+
+bench: setup-dev ## measure throughput, latency and accuracy beside faster-whisper (AUDIO=DIR for a corpus of your own)
+	$(BIN)/python -m loadtests.bench $(if $(AUDIO),--audio $(AUDIO)) $(if $(MODEL),--model $(MODEL))
+
+lock: setup-dev ## resolve the dependencies again and write the hash locks
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header pyproject.toml requirements/build.in -o requirements/run.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --group dev pyproject.toml requirements/build.in -c requirements/run.txt -o requirements/dev.txt
+
+clean: ## remove the environment and what tools left; the cache of weights stays
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench-results
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

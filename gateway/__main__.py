@@ -1,0 +1,88 @@
+"""The command line: parses, calls, and turns what went wrong into one line and an exit code."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from gateway import settings as configuration
+from gateway.embedded import checks, weights
+from gateway.embedded.report import SetupError
+from gateway.settings import Settings, SettingsError
+
+_SETUP_FIELDS = ("model", "cache_dir")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command. 0: done; 1: something is missing or failed; 2: wrong usage; 130: interrupted."""
+    parser = _parser()
+    namespace = parser.parse_args(arguments)
+    command: Callable[[argparse.Namespace, Settings], int] = namespace.command
+    try:
+        return command(namespace, configuration.from_args(namespace, os.environ))
+    except SettingsError as error:
+        say(str(error))
+        return 2
+    except SetupError as error:
+        say(str(error))
+        for line in error.details:
+            print(f"    {line}", file=sys.stderr)
+    except OSError as error:
+        say(f"{error.filename or 'system'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        return 130
+    return 1
+
+
+def say(text: str) -> None:
+    """Tells the person at the terminal."""
+    print(f"tritone: {text}", file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tritone", description="A speech-to-text server: Whisper on Triton.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, command, text, fields in (
+        ("up", _up, "run everything: fetch what is missing, start Triton, start the gateway", None),
+        ("serve", _serve, "run the gateway alone, against any Triton (--triton HOST:PORT)", None),
+        ("fetch", _fetch, "fetch and verify weights, so that a later start needs no network", ("cache_dir",)),
+        ("doctor", _doctor, "say what this machine lacks for `tritone up`, and how to get it", _SETUP_FIELDS),
+    ):
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=command)
+        configuration.add_arguments(sub, fields)
+        if name == "fetch":
+            known = ", ".join(weights.PINNED)
+            sub.add_argument("weights", nargs="+", metavar="MODEL", help=f"{known}, a Hugging Face id, or a folder")
+    return parser
+
+
+def _up(_: argparse.Namespace, settings: Settings) -> int:
+    checks.require_all(settings)
+    from gateway.up import up  # noqa: PLC0415 - the checks and `doctor` must work where the server's packages do not
+
+    return up(settings)
+
+
+def _serve(_: argparse.Namespace, settings: Settings) -> int:
+    from gateway.up import serve  # noqa: PLC0415 - as above
+
+    return serve(settings)
+
+
+def _fetch(namespace: argparse.Namespace, settings: Settings) -> int:
+    for model in namespace.weights:
+        say(f"{model} is in {weights.fetch(model, settings.cache_dir, say)}")
+    return 0
+
+
+def _doctor(_: argparse.Namespace, settings: Settings) -> int:
+    found = list(checks.every_check(settings))
+    for check in found:
+        print(f"{'ok     ' if check.ok else 'MISSING'} {check}")
+    print(f"        {checks.describe_triton(settings)}")
+    return 0 if all(check.ok for check in found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""What surrounds every request: its id, its log line and metrics, and the last catch."""
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from gateway.api.keys import REQUEST_ID, TELEMETRY
+from gateway.api.replies import bug_response, error_response, http_error_response
+from gateway.core.errors import TritoneError
+from gateway.telemetry import request_id_var
+
+logger = logging.getLogger("gateway.access")
+
+REQUEST_ID_HEADER = "x-request-id"
+# It becomes Triton's request id and stands in logs: nothing that could break a line or grow without bound.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+CLIENT_LEFT = 499
+_SERVER_ERRORS = 500
+_QUIET_ROUTES = frozenset({"/livez", "/readyz", "/metrics"})
+
+
+@web.middleware
+async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answers every failure in the same form, and logs and counts every request once."""
+    given = request.headers.get(REQUEST_ID_HEADER, "")
+    request_id = given if _REQUEST_ID.fullmatch(given) else f"req_{uuid.uuid4().hex}"
+    request[REQUEST_ID] = request_id
+    token = request_id_var.set(request_id)
+    started_at_s = time.monotonic()
+    code: str | None = None
+    status = CLIENT_LEFT
+    try:
+        response, code = await _answer(request, handler)
+        status = response.status
+        if not response.prepared:
+            response.headers[REQUEST_ID_HEADER] = request_id
+        return response
+    except (asyncio.CancelledError, ConnectionError):
+        code = "client_left"
+        raise
+    finally:
+        _record(request, status, code, time.monotonic() - started_at_s)
+        request_id_var.reset(token)
+
+
+async def _answer(request: web.Request, handler: Handler) -> tuple[web.StreamResponse, str | None]:
+    try:
+        return await handler(request), None
+    except TritoneError as error:
+        return error_response(error), error.reason
+    except web.HTTPException as error:
+        return http_error_response(error), f"http_{error.status}"
+    except ConnectionError:
+        raise
+    except Exception:
+        # The one broad catch: a bug is logged here, and the client is told nothing but the id.
+        logger.exception("a bug ended this request")
+        return bug_response(request[REQUEST_ID]), "internal_error"
+
+
+def _record(request: web.Request, status: int, code: str | None, elapsed_s: float) -> None:
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource else "none"
+    telemetry = request.app[TELEMETRY]
+    telemetry.requests.labels(route, str(status)).inc()
+    telemetry.request_seconds.labels(route).observe(elapsed_s)
+    if code:
+        telemetry.errors.labels(code).inc()
+    level = logging.DEBUG if route in _QUIET_ROUTES else logging.ERROR if status >= _SERVER_ERRORS else logging.INFO
+    fields = {
+        "method": request.method,
+        "route": route,
+        "status": status,
+        "ms": round(elapsed_s * 1000, 1),
+        "code": code,
+    }
+    logger.log(level, "request", extra={"fields": fields})

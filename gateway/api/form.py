@@ -1,0 +1,159 @@
+"""What the fields of a transcription form mean: each is honoured or refused, none is ignored."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.core.audio import DecodeOptions, Task
+from gateway.core.errors import BadRequest
+from gateway.core.languages import LANGUAGE_NAMES
+
+MAX_BEAM_SIZE = 10
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+
+# What OpenAI's API or ours knows and this server can't do yet; any value but these is refused.
+UNSUPPORTED: dict[str, frozenset[str]] = {
+    "stream": frozenset({"false", "0"}),
+    "hotwords": frozenset({""}),
+    "condition_on_previous_text": frozenset({"false", "0"}),
+    "chunking_strategy": frozenset(),
+    "include": frozenset(),
+    "known_speaker_names": frozenset(),
+    "known_speaker_references": frozenset(),
+}
+UNSUPPORTED_GRANULARITIES = frozenset({"word"})
+_KNOWN = frozenset(
+    (
+        *("model", "language", "prompt", "response_format", "temperature", "timestamp_granularities", "beam_size"),
+        *("vad_filter", "no_speech_threshold", "log_prob_threshold", "compression_ratio_threshold", "timeout_s"),
+    )
+)
+_LISTS = frozenset({"timestamp_granularities", "include", "known_speaker_names", "known_speaker_references"})
+
+
+class ResponseFormat(StrEnum):
+    """What the transcript is answered as."""
+
+    JSON = "json"
+    TEXT = "text"
+    SRT = "srt"
+    VTT = "vtt"
+    VERBOSE_JSON = "verbose_json"
+
+
+WITH_TIMES = frozenset({ResponseFormat.SRT, ResponseFormat.VTT, ResponseFormat.VERBOSE_JSON})
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptionForm:
+    """A form that was understood; `timeout_s` is None where the client left it to us."""
+
+    model: str
+    response_format: ResponseFormat
+    options: DecodeOptions
+    vad_filter: bool
+    timeout_s: float | None
+
+
+def parse(fields: Iterable[tuple[str, str]], *, task: Task, max_timeout_s: float) -> TranscriptionForm:
+    """The form, or BadRequest with the name of the first field that is wrong."""
+    values = _Values(fields)
+    if not (model := values.text("model")):
+        raise BadRequest("The form names no model.", code="missing_required_parameter", param="model")
+    response_format = values.response_format()
+    values.check_granularities(response_format)
+    options = DecodeOptions(
+        language=values.language(),
+        task=task,
+        prompt=values.text("prompt") or None,
+        beam_size=values.integer("beam_size", low=1, high=MAX_BEAM_SIZE),
+        temperature=values.number("temperature", low=0, high=1),
+        timestamps=response_format in WITH_TIMES,
+        no_speech_threshold=values.number("no_speech_threshold", low=0, high=1),
+        log_prob_threshold=values.number("log_prob_threshold", low=-100, high=0),
+        compression_ratio_threshold=values.number("compression_ratio_threshold", low=0, high=100),
+    )
+    timeout_s = values.number("timeout_s", low=0, high=max_timeout_s)
+    return TranscriptionForm(model, response_format, options, values.flag("vad_filter", default=True), timeout_s)
+
+
+class _Values:
+    """The fields by name, each read as what it should be."""
+
+    def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
+        self._values: dict[str, str] = {}
+        self.granularities: list[str] = []
+        for given, value in fields:
+            name = given.removesuffix("[]")
+            if name in UNSUPPORTED and value.strip().lower() not in UNSUPPORTED[name]:
+                raise _unsupported(given)
+            if name not in _KNOWN | UNSUPPORTED.keys() or (given != name and name not in _LISTS):
+                raise BadRequest("There is no such parameter.", code="unknown_parameter", param=given[:64])
+            if name == "timestamp_granularities":
+                self.granularities.append(value)
+            elif name in self._values:
+                raise _invalid(name, "it is given twice")
+            else:
+                self._values[name] = value
+
+    def text(self, name: str) -> str:
+        return self._values.get(name, "").strip()
+
+    def number(self, name: str, *, low: float, high: float) -> float | None:
+        if name not in self._values:
+            return None
+        try:
+            value = float(self._values[name])
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise _invalid(name, f"it must be a number from {low:g} to {high:g}")
+        return value
+
+    def integer(self, name: str, *, low: int, high: int) -> int | None:
+        value = self.number(name, low=low, high=high)
+        if value is not None and value != int(value):
+            raise _invalid(name, f"it must be a whole number from {low} to {high}")
+        return None if value is None else int(value)
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        if name not in self._values:
+            return default
+        if (text := self.text(name).lower()) not in _FLAGS:
+            raise _invalid(name, "it must be true or false")
+        return _FLAGS[text]
+
+    def language(self) -> str | None:
+        code = self.text("language").lower()
+        if code and code not in LANGUAGE_NAMES:
+            raise BadRequest(
+                "The language must be the ISO-639-1 code of one that Whisper knows.",
+                code="unsupported_language",
+                param="language",
+            )
+        return code or None
+
+    def response_format(self) -> ResponseFormat:
+        text = self.text("response_format") or ResponseFormat.JSON
+        if text not in set(ResponseFormat):
+            raise _invalid("response_format", f"it must be one of {', '.join(ResponseFormat)}")
+        return ResponseFormat(text)
+
+    def check_granularities(self, response_format: ResponseFormat) -> None:
+        param = "timestamp_granularities[]"
+        for granularity in self.granularities:
+            if granularity not in ("segment", "word"):
+                raise _invalid(param, "it must be segment or word")
+            if granularity in UNSUPPORTED_GRANULARITIES:
+                raise _unsupported(param)
+            if response_format not in WITH_TIMES:
+                raise _invalid(param, "it needs the response format verbose_json")
+
+
+def _invalid(name: str, why: str) -> BadRequest:
+    return BadRequest(f"Invalid value of {name}: {why}.", code="invalid_parameter", param=name)
+
+
+def _unsupported(name: str) -> BadRequest:
+    return BadRequest(f"{name} is not supported with this value yet.", code="unsupported_parameter", param=name)

@@ -1,0 +1,92 @@
+"""How a file's transcript looks in each response format."""
+
+import math
+from typing import Any
+
+from gateway.api.form import ResponseFormat
+from gateway.core.audio import Segment, Task
+from gateway.core.languages import LANGUAGE_NAMES
+from gateway.core.stitching import FileTranscript, PlacedSegment
+
+MS_PER_S = 1000
+_UNKNOWN_LANGUAGE = "unknown"
+
+
+def as_json(transcript: FileTranscript) -> dict[str, Any]:
+    """OpenAI's `json`."""
+    return {"text": transcript.text, "usage": _usage(transcript)}
+
+
+def as_verbose_json(transcript: FileTranscript, task: Task) -> dict[str, Any]:
+    """OpenAI's `verbose_json`; `language` is the English name, "unknown" where nothing was said."""
+    return {
+        "task": task.value,
+        "language": LANGUAGE_NAMES.get(transcript.language or "", _UNKNOWN_LANGUAGE),
+        "duration": round(transcript.duration_s, 3),
+        "text": transcript.text,
+        "segments": [_segment(number, placed) for number, placed in enumerate(transcript.segments)],
+        "usage": _usage(transcript),
+    }
+
+
+def as_text(transcript: FileTranscript, response_format: ResponseFormat) -> str:
+    """`text`, `srt` or `vtt`."""
+    if response_format is ResponseFormat.SRT:
+        return _srt([placed.segment for placed in transcript.segments])
+    if response_format is ResponseFormat.VTT:
+        return _vtt([placed.segment for placed in transcript.segments])
+    return transcript.text + "\n"
+
+
+def _usage(transcript: FileTranscript) -> dict[str, Any]:
+    # OpenAI counts begun seconds.
+    return {"type": "duration", "seconds": math.ceil(transcript.duration_s)}
+
+
+def _segment(number: int, placed: PlacedSegment) -> dict[str, Any]:
+    segment = placed.segment
+    return {
+        "id": number,
+        "seek": placed.seek_frames,
+        "start": round(segment.start_s, 3),
+        "end": round(segment.end_s, 3),
+        "text": segment.text,
+        "tokens": segment.tokens,
+        "temperature": segment.temperature,
+        "avg_logprob": segment.avg_logprob,
+        "compression_ratio": segment.compression_ratio,
+        "no_speech_prob": segment.no_speech_prob,
+    }
+
+
+def _srt(segments: list[Segment]) -> str:
+    cues = (
+        f"{number}\n{_clock(segment.start_s, ',')} --> {_clock(segment.end_s, ',')}\n{_line(segment.text)}\n\n"
+        for number, segment in enumerate(segments, start=1)
+    )
+    return "".join(cues)
+
+
+def _vtt(segments: list[Segment]) -> str:
+    cues = (
+        f"{_clock(segment.start_s, '.')} --> {_clock(segment.end_s, '.')}\n{_escaped(_line(segment.text))}\n\n"
+        for segment in segments
+    )
+    return "WEBVTT\n\n" + "".join(cues)
+
+
+def _clock(time_s: float, decimal_mark: str) -> str:
+    seconds, ms = divmod(round(time_s * MS_PER_S), MS_PER_S)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02d}:{minutes:02d}:{seconds:02d}{decimal_mark}{ms:03d}"
+
+
+def _line(text: str) -> str:
+    """One line without the arrow: either would end a cue early."""
+    return " ".join(text.split()).replace("-->", "->")
+
+
+def _escaped(text: str) -> str:
+    """Text of a WebVTT cue, where & and < begin markup."""
+    return text.replace("&", "&amp;").replace("<", "&lt;")

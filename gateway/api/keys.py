@@ -1,0 +1,21 @@
+"""The names under which the application keeps its objects."""
+
+import asyncio
+
+from aiohttp import web
+
+from gateway.core.admission import Admission
+from gateway.dispatch import Dispatch
+from gateway.settings import Settings
+from gateway.telemetry import Telemetry
+from gateway.triton.health import ModelWatch
+
+SETTINGS = web.AppKey("settings", Settings)
+TELEMETRY = web.AppKey("telemetry", Telemetry)
+ADMISSION = web.AppKey("admission", Admission)
+WATCH = web.AppKey("watch", ModelWatch)
+DISPATCH = web.AppKey("dispatch", Dispatch)
+DRAINING = web.AppKey("draining", asyncio.Event)
+STARTED_AT_UNIX_S = web.AppKey("started_at_unix_s", int)
+
+REQUEST_ID = web.RequestKey("request_id", str)

@@ -1,0 +1,118 @@
+"""The composition root: builds each object once, and runs them."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Protocol
+
+from aiohttp import web
+
+from gateway.api import health, models, transcriptions
+from gateway.api.boundary import boundary
+from gateway.api.keys import ADMISSION, DISPATCH, DRAINING, SETTINGS, STARTED_AT_UNIX_S, TELEMETRY, WATCH
+from gateway.core.admission import Admission, AdmissionLimits
+from gateway.dispatch import Dispatch, DispatchLimits
+from gateway.ports import Transcriber
+from gateway.settings import Settings
+from gateway.telemetry import Telemetry
+from gateway.triton.client import TritonTranscriber
+from gateway.triton.health import ModelWatch, Probe
+
+
+class Backend(Transcriber, Probe, Protocol):
+    """What the gateway needs of Triton."""
+
+    async def close(self) -> None:
+        """Ends the connection."""
+        ...
+
+
+def build_app(settings: Settings, *, connect: Callable[[str], Backend] = TritonTranscriber) -> web.Application:
+    """The application; `connect` makes the backend for Triton's address once the loop runs."""
+    # client_max_size bounds what aiohttp itself would hold in memory; uploads are streamed under their own limit.
+    app = web.Application(middlewares=[boundary], client_max_size=settings.max_field_bytes)
+    app[SETTINGS] = settings
+    app[TELEMETRY] = Telemetry()
+    app[ADMISSION] = Admission(
+        AdmissionLimits(
+            max_requests=settings.max_requests,
+            permits=settings.permits,
+            max_waiting_utterances=settings.max_waiting_utterances,
+            max_waiting_audio_s=settings.max_waiting_audio_s,
+        )
+    )
+    app[TELEMETRY].watch(app[ADMISSION])
+    app[DRAINING] = asyncio.Event()
+    app[STARTED_AT_UNIX_S] = int(time.time())
+    app.cleanup_ctx.append(_backend(connect))
+    app.router.add_post("/v1/audio/transcriptions", transcriptions.transcriptions)
+    app.router.add_post("/v1/audio/translations", transcriptions.translations)
+    app.router.add_get("/v1/models", models.models)
+    app.router.add_get("/v1/models/{id}", models.model)
+    app.router.add_get("/livez", health.livez)
+    app.router.add_get("/readyz", health.readyz)
+    app.router.add_get("/metrics", health.metrics)
+    return app
+
+
+def build_runner(app: web.Application) -> web.AppRunner:
+    """The server around `app`. A handler ends with its client; open requests get `drain_s` at the end."""
+    settings = app[SETTINGS]
+    return web.AppRunner(
+        app,
+        access_log=None,
+        handler_cancellation=True,
+        keepalive_timeout=settings.keepalive_s,
+        shutdown_timeout=settings.drain_s,
+    )
+
+
+async def serve(settings: Settings, *, listener: socket.socket, stop: asyncio.Event) -> None:
+    """Answers on `listener` until `stop` is set, then lets open requests end within `drain_s`."""
+    app = build_app(settings)
+    runner = build_runner(app)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listener).start()
+        await stop.wait()
+        app[DRAINING].set()
+    finally:
+        await runner.cleanup()
+
+
+def _backend(connect: Callable[[str], Backend]) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def context(app: web.Application) -> AsyncIterator[None]:
+        settings = app[SETTINGS]
+        backend = connect(settings.triton)
+        decoders = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
+        app[WATCH] = ModelWatch(
+            backend,
+            app[TELEMETRY],
+            model=settings.model,
+            interval_s=settings.canary_interval_s,
+            timeout_s=settings.canary_timeout_s,
+        )
+        app[DISPATCH] = Dispatch(
+            backend,
+            app[ADMISSION],
+            app[WATCH],
+            app[TELEMETRY],
+            decoders=decoders,
+            limits=DispatchLimits(settings.file_fan_out, settings.utterance_timeout_s),
+        )
+        # Asked before the door opens, so that a first request finds the model known.
+        await app[WATCH].check()
+        watching = asyncio.create_task(app[WATCH].run())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+            await backend.close()
+            decoders.shutdown(wait=True, cancel_futures=True)
+
+    return context

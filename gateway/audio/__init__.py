@@ -1,0 +1,1 @@
+"""Audio from outside: decoding, resampling and judging speech."""

@@ -1,0 +1,176 @@
+"""Decodes audio files to 16 kHz mono; the only importer of av."""
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import av
+import numpy as np
+from av.audio import AudioFrame, AudioStream
+from av.container import InputContainer
+
+from gateway.audio.resample import MAX_RATE_HZ, MIN_RATE_HZ, Resampler
+from gateway.core.audio import SAMPLE_RATE_HZ, Samples
+from gateway.core.errors import AudioTooLong, BadAudio, UnsupportedAudio
+
+MAX_CHANNELS = 8
+READ_BUFFER_BYTES = 65_536
+DEMUXERS = ("wav", "flac", "mp3", "aac", "ogg", "mov", "matroska", "mpeg")
+DECODERS = (
+    *(f"pcm_{name}" for name in ("u8", "s8", "s16le", "s16be", "s24le", "s24be", "s32le", "s32be")),
+    *(f"pcm_{name}" for name in ("f32le", "f32be", "f64le", "f64be", "alaw", "mulaw")),
+    *("adpcm_ms", "adpcm_ima_wav", "flac", "alac", "vorbis", "opus", "libopus"),
+    *("mp3", "mp3float", "mp2", "mp2float", "aac", "ac3", "eac3", "amrnb", "amrwb"),
+)
+# What each container starts with, at an offset in bytes: it tells a damaged file (400) from a foreign one (415).
+SIGNATURES = (
+    *((0, magic) for magic in (b"RIFF", b"RF64", b"fLaC", b"OggS", b"ID3", b"\x1aE\xdf\xa3", b"\0\0\x01\xba")),
+    *((0, magic) for magic in (b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2", b"\xff\xf1", b"\xff\xf9")),
+    *((4, box) for box in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")),
+)
+
+
+def decode(file: BinaryIO, *, max_audio_s: float) -> Iterator[Samples]:
+    """Yields the first audio stream of a seekable file, shape (n,), about a second at a time.
+
+    What is damaged or cut off is left out: a file is as long as what could be decoded of it. FFmpeg sees the file object,
+    no name, and may open nothing else; demuxers and decoders are those of the lists above. Closing the generator ends
+    the work. Memory is a few seconds of audio, whatever the file claims.
+
+    Raises UnsupportedAudio (container, codec, channels, sample rate), BadAudio (empty, no audio stream, nothing that can
+    be decoded), AudioTooLong (as soon as more than `max_audio_s` came out, or at once where container and packets say so).
+    """
+    _refuse_too_long(file, max_audio_s)
+    decoded_samples = 0
+    with _open(file) as container:
+        for samples in _mono(_frames(container, _first_audio_stream(container))):
+            decoded_samples += len(samples)
+            if decoded_samples > max_audio_s * SAMPLE_RATE_HZ:
+                raise _too_long(max_audio_s)
+            yield samples
+    if not decoded_samples:
+        raise BadAudio("The file has no audio that can be decoded.", param="file")
+
+
+def _too_long(max_audio_s: float) -> AudioTooLong:
+    return AudioTooLong(f"The audio is longer than {max_audio_s:g} seconds.", param="file")
+
+
+def _open(file: BinaryIO) -> InputContainer:
+    file.seek(0)
+    head = file.read(12)
+    if not head:
+        raise BadAudio("The file is empty.", param="file")
+    file.seek(0)
+    try:
+        return av.open(
+            file,
+            "r",
+            container_options={
+                "format_whitelist": ",".join(DEMUXERS),
+                "codec_whitelist": ",".join(DECODERS),
+                "protocol_whitelist": "none",
+            },
+            options={"max_size": str(READ_BUFFER_BYTES)},
+            metadata_errors="replace",
+            buffer_size=READ_BUFFER_BYTES,
+        )
+    except av.FFmpegError as error:
+        if any(head[offset:].startswith(magic) for offset, magic in SIGNATURES):
+            raise BadAudio("The file is damaged: it can't be opened.", param="file") from error
+        raise UnsupportedAudio(
+            "The file is in no supported format: wav, flac, mp3, mp4, m4a, aac, ogg, opus, webm, mpeg.", param="file"
+        ) from error
+
+
+def _first_audio_stream(container: InputContainer) -> AudioStream:
+    if not container.streams.audio:
+        raise BadAudio("The file has no audio stream.", param="file")
+    stream = container.streams.audio[0]
+    if stream.codec_context is None or stream.codec_context.name not in DECODERS:
+        raise UnsupportedAudio("The audio's codec is not supported.", param="file")
+    _check_shape(stream.codec_context.channels, stream.codec_context.sample_rate)
+    stream.codec_context.thread_count = 1
+    return stream
+
+
+def _check_shape(channels: int, rate_hz: int) -> None:
+    """Zero is what a container says that leaves the question to the packets."""
+    if channels > MAX_CHANNELS:
+        raise UnsupportedAudio(f"The audio has {channels} channels; there may be {MAX_CHANNELS}.", param="file")
+    if rate_hz and not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+        raise UnsupportedAudio(
+            f"The audio has {rate_hz} samples a second; there may be {MIN_RATE_HZ} to {MAX_RATE_HZ}.", param="file"
+        )
+
+
+def _refuse_too_long(file: BinaryIO, max_audio_s: float) -> None:
+    """A declared duration alone proves nothing (streamed wav headers claim 2**32 bytes): the packets are counted."""
+    with _open(file) as container:
+        stream = _first_audio_stream(container)
+        if container.duration is None or container.duration <= max_audio_s * av.time_base:
+            return
+        present_s = 0.0
+        try:
+            for packet in container.demux(stream):
+                present_s += float((packet.duration or 0) * packet.time_base)
+                if present_s > max_audio_s:
+                    raise _too_long(max_audio_s)
+        except av.FFmpegError:
+            return
+
+
+def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
+    """Leaves out packets that can't be decoded, and ends where the container can't be read on."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError:
+            return
+        if packet is None:
+            return
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            continue
+        yield from frames
+
+
+def _mono(frames: Iterator[AudioFrame]) -> Iterator[Samples]:
+    """16 kHz mono; a stream may change its rate, layout or format on the way, as joined files do."""
+    conversion: _Conversion | None = None
+    for frame in frames:
+        if conversion is None or not conversion.takes(frame):
+            if conversion:
+                yield from conversion.finish()
+            conversion = _Conversion(frame)
+        yield from conversion.push(frame)
+    if conversion:
+        yield from conversion.finish()
+
+
+class _Conversion:
+    """FFmpeg mixes the channels down, in chunks of a second; soxr converts the rate."""
+
+    def __init__(self, frame: AudioFrame) -> None:
+        _check_shape(frame.layout.nb_channels, frame.sample_rate)
+        self._shape = _shape(frame)
+        self._mixer = av.AudioResampler(format="s16", layout="mono", rate=frame.sample_rate, frame_size=frame.sample_rate)
+        self._resampler = Resampler(frame.sample_rate)
+
+    def takes(self, frame: AudioFrame) -> bool:
+        return self._shape == _shape(frame)
+
+    def push(self, frame: AudioFrame) -> Iterator[Samples]:
+        frame.pts = None
+        for mixed in self._mixer.resample(frame):
+            yield self._resampler.push(mixed.to_ndarray()[0].astype(np.int16, copy=False))
+
+    def finish(self) -> Iterator[Samples]:
+        for mixed in self._mixer.resample(None):
+            yield self._resampler.push(mixed.to_ndarray()[0].astype(np.int16, copy=False))
+        yield self._resampler.finish()
+
+
+def _shape(frame: AudioFrame) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate

@@ -1,0 +1,186 @@
+"""Performs what the core decided: utterances of a file go to the model, their transcripts come back in order."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from gateway.core.admission import Admission
+from gateway.core.audio import DecodeOptions, Transcript, Utterance
+from gateway.core.deadline import Deadline
+from gateway.core.errors import DeadlineExceeded, TritoneError
+from gateway.core.stitching import FileTranscript, Part, stitch
+from gateway.ports import Transcriber
+from gateway.telemetry import Telemetry
+from gateway.turnstile import Turnstile
+
+T = TypeVar("T")
+
+
+class Cuts(Protocol):
+    """The utterances of a file, decoded as they are asked for: blocking calls, one at a time."""
+
+    duration_s: float
+
+    def next_utterance(self) -> Utterance | None:
+        """The next one, None at the end. Raises BadAudio, UnsupportedAudio, AudioTooLong."""
+        ...
+
+    def stop(self) -> None:
+        """Makes a `next_utterance` that runs in another thread end soon, with any error."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of the decoder."""
+        ...
+
+
+class ModelObserver(Protocol):
+    """Is told how requests went."""
+
+    def answered(self, model: str) -> None:
+        """The model served a request."""
+        ...
+
+    def failed(self, model: str, error: TritoneError) -> None:
+        """It did not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one request wants of the model, and until when (on time.monotonic)."""
+
+    request_id: str
+    model: str
+    options: DecodeOptions
+    deadline: Deadline
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchLimits:
+    """Utterances of one file at once, and the time for each."""
+
+    file_fan_out: int
+    utterance_timeout_s: float
+
+
+class Dispatch:
+    """Sends utterances to the model, each with a permit and a deadline."""
+
+    def __init__(
+        self,
+        transcriber: Transcriber,
+        admission: Admission,
+        observer: ModelObserver,
+        telemetry: Telemetry,
+        *,
+        decoders: Executor,
+        limits: DispatchLimits,
+    ) -> None:
+        self._transcriber = transcriber
+        self._admission = admission
+        self._turnstile = Turnstile(admission)
+        self._observer = observer
+        self._telemetry = telemetry
+        self._decoders = decoders
+        self._limits = limits
+
+    async def transcribe_file(self, cuts: Cuts, job: Job) -> FileTranscript:
+        """The transcript of a whole file; closes `cuts`. The first failure ends the rest. Raises a TritoneError.
+
+        Memory holds `file_fan_out` utterances and one more: the next is decoded when one of them was answered.
+        """
+        parts: list[Part] = []
+        try:
+            async with asyncio.timeout(job.deadline.remaining_s(time.monotonic())), asyncio.TaskGroup() as group:
+                await self._feed(cuts, job, group, parts)
+        except TimeoutError:
+            raise DeadlineExceeded("The time of this request is over.") from None
+        except ExceptionGroup as failures:
+            raise _cause(failures) from None
+        finally:
+            cuts.close()
+        self._telemetry.audio_seconds.inc(cuts.duration_s)
+        options = job.options
+        return stitch(parts, duration_s=cuts.duration_s, task=options.task, language=options.language)
+
+    async def transcribe(self, utterance: Utterance, job: Job) -> Transcript:
+        """The transcript of one utterance, after waiting for a permit. Raises a TritoneError."""
+        stages = self._telemetry.stage_seconds
+        queued_at_s = time.monotonic()
+        async with self._turnstile.permit(utterance.duration_s) as permit:
+            sent_at_s = time.monotonic()
+            stages.labels("queue").observe(sent_at_s - queued_at_s)
+            limit = Deadline.after(self._limits.utterance_timeout_s, now_s=sent_at_s)
+            try:
+                transcript = await self._transcriber.transcribe(
+                    utterance.samples,
+                    job.options,
+                    model=job.model,
+                    request_id=f"{job.request_id}-{utterance.index}",
+                    deadline=job.deadline.earlier(limit),
+                    permit=permit,
+                )
+            except TritoneError as error:
+                self._telemetry.utterances.labels(error.reason).inc()
+                self._observer.failed(job.model, error)
+                raise
+        elapsed_s = time.monotonic() - sent_at_s
+        stages.labels("model").observe(elapsed_s)
+        self._admission.served(elapsed_s)
+        self._telemetry.utterances.labels("ok").inc()
+        self._observer.answered(job.model)
+        return transcript
+
+    async def _feed(self, cuts: Cuts, job: Job, group: asyncio.TaskGroup, parts: list[Part]) -> None:
+        room = asyncio.Semaphore(self._limits.file_fan_out)
+        decode_s = 0.0
+        while True:
+            started_at_s = time.monotonic()
+            utterance = await self._in_thread(cuts.next_utterance, stop=cuts.stop)
+            decode_s += time.monotonic() - started_at_s
+            if utterance is None:
+                self._telemetry.stage_seconds.labels("decode").observe(decode_s)
+                return
+            await room.acquire()
+            group.create_task(self._part(utterance, job, room, parts))
+
+    async def _part(self, utterance: Utterance, job: Job, room: asyncio.Semaphore, parts: list[Part]) -> None:
+        try:
+            transcript = await self.transcribe(utterance, job)
+        finally:
+            room.release()
+        parts.append(Part(utterance.index, utterance.start_s, utterance.duration_s, transcript))
+
+    async def _in_thread(self, step: Callable[[], T], *, stop: Callable[[], None]) -> T:
+        future: Future[T] = self._decoders.submit(step)
+        result = asyncio.wrap_future(future)
+        try:
+            return await asyncio.shield(result)
+        except asyncio.CancelledError:
+            if not future.cancel():
+                stop()
+                await _ended(result)
+            raise
+
+
+async def _ended(future: asyncio.Future[T]) -> None:
+    """Waits for a step that was told to stop, whatever comes: the file may not be closed under a running thread."""
+    while not future.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([future])
+    if not future.cancelled():
+        future.exception()  # marks it as seen: nobody waits for a step that was stopped
+
+
+def _cause(failures: ExceptionGroup[Exception]) -> Exception:
+    """The failure to tell: a bug before anything else, then the first."""
+    bugs, expected = failures.split(lambda error: not isinstance(error, TritoneError | ExceptionGroup))
+    first: Exception = bugs or expected or failures
+    while isinstance(first, ExceptionGroup):
+        first = first.exceptions[0]
+    return first

@@ -1,0 +1,1 @@
+"""A real tritonserver on this machine: obtained, checked, started, watched and ended."""

@@ -1,0 +1,195 @@
+"""The settings: one frozen object, read once from flags and TRITONE_* variables; a bad value names itself."""
+
+import argparse
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from gateway.core.segmenter import SegmenterConfig
+
+ENV_PREFIX = "TRITONE_"
+MIB = 1024 * 1024
+
+Value: TypeAlias = str | int | float | bool | Path
+
+_BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+_KINDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
+
+
+class SettingsError(Exception):
+    """A value that can't be used; the message names the flag or the variable it came from."""
+
+
+def _setting(
+    default: Value,
+    text: str,
+    *,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:  # noqa: ANN401 - like dataclasses.field, so that each field keeps its own type
+    metadata = {"help": text, "unit": unit, "low": low, "high": high, "choices": choices}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be chosen at start. Units are in the names; each field's metadata says what it is for."""
+
+    host: str = _setting("127.0.0.1", "address the gateway listens on")
+    port: int = _setting(8080, "port the gateway listens on; 0 picks a free one", low=0, high=65535)
+    model: str = _setting("base", "default model, also served as whisper-1")
+    triton: str = _setting("127.0.0.1:8001", "gRPC address of Triton", unit="HOST:PORT")
+    cache_dir: Path = _setting(  # noqa: RUF009 - _setting returns a dataclasses.field, not a shared value
+        Path("~/.cache/tritone"), "where weights and the embedded Triton are kept (XDG_CACHE_HOME is honoured)"
+    )
+    log_format: str = _setting(
+        "auto", "auto: console on a terminal, JSON lines elsewhere", choices=("auto", "json", "console")
+    )
+    log_level: str = _setting("info", "least severity that is logged", choices=("debug", "info", "warning", "error"))
+
+    max_upload_bytes: int = _setting(150 * MIB, "largest file that is taken", unit="bytes", low=1)
+    max_field_bytes: int = _setting(16 * 1024, "largest form field that is not the file", unit="bytes", low=64)
+    max_audio_s: float = _setting(7200.0, "longest audio in a file, decoded", unit="seconds", low=1)
+    upload_idle_s: float = _setting(20.0, "longest pause within an upload", unit="seconds", low=0.05)
+    upload_min_rate_bytes_per_s: int = _setting(
+        4096, "slowest upload, averaged after the first upload-idle-s", unit="bytes a second", low=0
+    )
+    upload_timeout_s: float = _setting(600.0, "longest time for one upload", unit="seconds", low=0.1)
+    request_timeout_s: float = _setting(
+        600.0, "time for one request once its upload is complete; a client may ask for less", unit="seconds", low=0.1
+    )
+    utterance_timeout_s: float = _setting(120.0, "time for the model to answer one utterance", unit="seconds", low=0.1)
+    drain_s: float = _setting(30.0, "time in which open requests may end when stopping", unit="seconds", low=0)
+    keepalive_s: float = _setting(20.0, "how long an idle connection is kept", unit="seconds", low=0)
+
+    max_requests: int = _setting(64, "requests that may hold an upload or its transcription at once", low=1)
+    permits: int = _setting(16, "utterances in Triton at once, of all requests", low=1)
+    file_fan_out: int = _setting(8, "utterances of one file at once", low=1)
+    max_waiting_utterances: int = _setting(512, "utterances that wait for a permit", low=1)
+    max_waiting_audio_s: float = _setting(3600.0, "audio that waits for a permit", unit="seconds", low=1)
+    decode_threads: int = _setting(2, "threads that decode files", low=1, high=64)
+
+    file_vad: str = _setting(
+        "webrtc", "voice activity detection of files; none cuts by length alone", choices=("webrtc", "none")
+    )
+    file_start_score: float = _setting(0.5, "speech score at which an utterance starts", low=0, high=1)
+    file_stop_score: float = _setting(0.25, "speech score below which silence is counted", low=0, high=1)
+    file_min_speech_ms: int = _setting(60, "shortest sound taken for speech", unit="ms", low=0)
+    file_silence_ms: int = _setting(500, "silence that ends an utterance of a file", unit="ms", low=20)
+    file_pre_roll_ms: int = _setting(300, "audio kept from before the speech", unit="ms", low=0)
+    file_post_roll_ms: int = _setting(300, "audio kept from after the speech", unit="ms", low=0)
+    file_max_utterance_ms: int = _setting(28_000, "longest utterance of a file", unit="ms", low=1000, high=28_000)
+
+    canary_interval_s: float = _setting(
+        15.0, "time without an answer of the model after which it is asked for one", unit="seconds", low=0.05
+    )
+    canary_timeout_s: float = _setting(10.0, "time for that answer", unit="seconds", low=0.05)
+
+    device: str = _setting("auto", "embedded Triton: device of the model", choices=("auto", "cpu", "cuda"))
+    compute_type: str = _setting("auto", "embedded Triton: CTranslate2's compute type (int8, float16, ...)")
+    model_workers: int = _setting(0, "embedded Triton: parallel workers of the model; 0 by cores", low=0)
+    model_threads: int = _setting(0, "embedded Triton: threads of one worker; 0 by cores", low=0)
+    triton_ready_timeout_s: float = _setting(180.0, "embedded Triton: time to get ready", unit="seconds", low=1)
+    triton_restart_min_s: float = _setting(0.5, "embedded Triton: first pause before a restart", unit="seconds", low=0)
+    triton_restart_max_s: float = _setting(30.0, "embedded Triton: longest pause before one", unit="seconds", low=0)
+
+    @property
+    def file_segmenter(self) -> SegmenterConfig:
+        """How files are cut. Raises ValueError where the values contradict each other."""
+        return SegmenterConfig(
+            start_score=self.file_start_score,
+            stop_score=self.file_stop_score,
+            min_speech_ms=self.file_min_speech_ms,
+            silence_ms=self.file_silence_ms,
+            pre_roll_ms=self.file_pre_roll_ms,
+            post_roll_ms=self.file_post_roll_ms,
+            max_utterance_ms=self.file_max_utterance_ms,
+        )
+
+
+def env_name(name: str) -> str:
+    """The variable that sets field `name`."""
+    return ENV_PREFIX + name.upper()
+
+
+def flag_name(name: str) -> str:
+    """The flag that sets field `name`."""
+    return "--" + name.replace("_", "-")
+
+
+def add_arguments(parser: argparse.ArgumentParser, only: Iterable[str] | None = None) -> None:
+    """Adds a flag for each field (or for those named in `only`); the values stay text until `from_args`."""
+    wanted = None if only is None else set(only)
+    for field in dataclasses.fields(Settings):
+        if wanted is None or field.name in wanted:
+            unit = field.metadata["unit"]
+            default = f"{field.default:g}" if isinstance(field.default, float) else field.default
+            notes = [unit] * bool(unit) + [f"default {default}", env_name(field.name)]
+            choices = field.metadata["choices"]
+            parser.add_argument(
+                flag_name(field.name),
+                metavar="|".join(choices) or _metavar(field),
+                help=f"{field.metadata['help']} ({'; '.join(notes)})".replace("%", "%%"),
+            )
+
+
+def from_args(args: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
+    """The settings: a flag goes before its variable, the variable before the default. Raises SettingsError."""
+    values: dict[str, Value] = {}
+    for field in dataclasses.fields(Settings):
+        given = getattr(args, field.name, None)
+        source = flag_name(field.name)
+        if given is None:
+            given, source = environ.get(env_name(field.name)), env_name(field.name)
+        if given is not None:
+            values[field.name] = _parse(field, given, source)
+    settings = Settings(**values)  # type: ignore[arg-type]  # _parse made each value of its field's type
+    return _check(dataclasses.replace(settings, cache_dir=_cache_dir(values, environ)))
+
+
+def _metavar(field: dataclasses.Field[Any]) -> str:
+    return {int: "N", float: "X", str: "TEXT", bool: "true|false"}.get(type(field.default), "DIR")
+
+
+def _parse(field: dataclasses.Field[Any], text: str, source: str) -> Value:
+    kind: type[Any] = Path if isinstance(field.default, Path) else type(field.default)
+    try:
+        value: Value = _BOOLEANS[text.strip().lower()] if kind is bool else kind(text)
+    except (ValueError, KeyError):
+        value = math.nan
+    if isinstance(value, float) and not math.isfinite(value):
+        raise SettingsError(f"{source}: {text!r} is not {_KINDS[kind]}")
+    low, high, choices = field.metadata["low"], field.metadata["high"], field.metadata["choices"]
+    if choices and value not in choices:
+        raise SettingsError(f"{source}: {text!r} is not one of {', '.join(choices)}")
+    if isinstance(value, str) and not value:
+        raise SettingsError(f"{source}: may not be empty")
+    if isinstance(value, int | float) and low is not None and value < low:
+        raise SettingsError(f"{source}: {text} is less than {low:g}")
+    if isinstance(value, int | float) and high is not None and value > high:
+        raise SettingsError(f"{source}: {text} is more than {high:g}")
+    return value
+
+
+def _cache_dir(values: Mapping[str, Value], environ: Mapping[str, str]) -> Path:
+    given = values.get("cache_dir")
+    if isinstance(given, Path):
+        return given.expanduser().absolute()
+    base = environ.get("XDG_CACHE_HOME", "")
+    return Path(base, "tritone") if base.startswith("/") else Path("~/.cache/tritone").expanduser()
+
+
+def _check(settings: Settings) -> Settings:
+    host, _, port = settings.triton.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:  # noqa: PLR2004 - the range of a port
+        raise SettingsError(f"--triton or {env_name('triton')}: {settings.triton!r} is not HOST:PORT")
+    try:
+        _ = settings.file_segmenter
+    except ValueError as error:
+        raise SettingsError(f"--file-... or {ENV_PREFIX}FILE_...: {error}") from None
+    return settings

@@ -1,0 +1,108 @@
+"""Every metric's name, unit and labels, and how log lines look."""
+
+import logging
+import sys
+import time
+from contextvars import ContextVar
+from typing import TextIO
+
+import orjson
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.process_collector import ProcessCollector
+
+from gateway.core.admission import Admission
+from gateway.settings import Settings
+
+request_id_var: ContextVar[str] = ContextVar("request_id", default="")
+
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8, 12, 20, 40, 80, 160, 320, 640)
+
+
+class Telemetry:
+    """The metrics of one gateway, in a registry of their own."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        registry = self.registry = CollectorRegistry()
+        self.requests = Counter("tritone_requests", "Answered requests", ["route", "status"], registry=registry)
+        self.errors = Counter("tritone_errors", "Requests that ended in an error", ["code"], registry=registry)
+        self.request_seconds = Histogram(
+            "tritone_request_seconds", "From the request to its answer", ["route"], registry=registry, buckets=_SECONDS
+        )
+        self.stage_seconds = Histogram(
+            "tritone_stage_seconds",
+            "Time by stage: upload and decode of a file, queue and model of an utterance",
+            ["stage"],
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self.upload_bytes = Counter("tritone_upload_bytes", "Bytes of files received", registry=registry)
+        self.audio_seconds = Counter("tritone_audio_seconds", "Seconds of audio answered", registry=registry)
+        self.utterances = Counter(
+            "tritone_utterances", "Utterances sent to the model, by ok or error code", ["outcome"], registry=registry
+        )
+        self.canaries = Counter("tritone_canaries", "Health checks through the model", ["outcome"], registry=registry)
+        self.model_ready = Gauge("tritone_model_ready", "1 when the model answered lately", registry=registry)
+        ProcessCollector(registry=registry)
+
+    def watch(self, admission: Admission) -> None:
+        """Shows the admission's counts and limits; they are read when the metrics are."""
+        counts = (
+            ("tritone_requests_in_progress", "Requests inside", lambda: admission.requests),
+            ("tritone_requests_limit", "Requests that may be inside", lambda: admission.limits.max_requests),
+            ("tritone_utterances_in_flight", "Utterances in Triton", lambda: admission.in_flight),
+            ("tritone_permits", "Utterances that may be in Triton", lambda: admission.limits.permits),
+            ("tritone_utterances_waiting", "Utterances that wait for a permit", lambda: admission.waiting),
+            ("tritone_waiting_audio_seconds", "Audio that waits for a permit", lambda: admission.waiting_audio_s),
+        )
+        for name, text, read in counts:
+            Gauge(name, text, registry=self.registry).set_function(read)
+
+    def exposition(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
+    """Sends the log to `stream` (standard error) in the format that `settings` ask for."""
+    stream = stream or sys.stderr
+    as_console = settings.log_format == "console" or (settings.log_format == "auto" and stream.isatty())
+    output = logging.StreamHandler(stream)
+    output.setFormatter(ConsoleFormatter() if as_console else JsonFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [output]
+    root.setLevel(settings.log_level.upper())
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, request_id, and the record's `fields`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as a line."""
+        line = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            "request_id": request_id_var.get() or None,
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return orjson.dumps({key: value for key, value in line.items() if value is not None}, default=str).decode()
+
+
+class ConsoleFormatter(logging.Formatter):
+    """A line for people: time, level, message, key=value."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as a line, with its traceback below."""
+        parts = [time.strftime("%H:%M:%S", time.localtime(record.created)), f"{record.levelname.lower():7}"]
+        parts.append(record.getMessage())
+        parts += [f"{key}={value}" for key, value in getattr(record, "fields", {}).items() if value is not None]
+        if request_id := request_id_var.get():
+            parts.append(f"request_id={request_id}")
+        trace = "\n" + self.formatException(record.exc_info) if record.exc_info else ""
+        return " ".join(parts) + trace

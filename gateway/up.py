@@ -1,0 +1,177 @@
+"""`tritone up` and `tritone serve`: what is started in which order, and how it ends."""
+
+import asyncio
+import dataclasses
+import fcntl
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+
+from gateway import app
+from gateway.embedded import weights
+from gateway.embedded.launch import Launch, prepare_launch
+from gateway.embedded.linux import adopt_orphans, kill_children
+from gateway.embedded.report import Say, SetupError
+from gateway.embedded.server import EmbeddedTriton
+from gateway.embedded.wheel import install_triton
+from gateway.settings import Settings
+from gateway.telemetry import configure_logging
+
+INTERRUPTED: Final = 130
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_BACKLOG: Final = 1024
+
+
+def up(settings: Settings) -> int:
+    """Runs a Triton of our own and the gateway until a signal. Returns the exit code; raises SetupError."""
+    say = _start_logging(settings)
+    # If the supervisor is killed, what it leaves comes to us.
+    adopt_orphans()
+    # Until the event loop has its own way, SIGTERM ends downloads as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with bound(settings.host, settings.port) as listener:
+        port = listener.getsockname()[1]
+        with run_folder(settings.cache_dir / "run" / f"port-{port}") as folder:
+            installation = install_triton(settings.cache_dir, say)
+            model = weights.served_id(settings.model)
+            files = {model: weights.fetch(settings.model, settings.cache_dir, say)}
+            served = dataclasses.replace(settings, model=model, port=port)
+            launch = prepare_launch(served, installation, files, folder)
+            try:
+                return _run(_up(served, launch, listener, say))
+            finally:
+                kill_children()
+
+
+def serve(settings: Settings) -> int:
+    """Runs the gateway alone, against the Triton at `settings.triton`. Returns the exit code; raises SetupError."""
+    say = _start_logging(settings)
+    with bound(settings.host, settings.port) as listener:
+        return _run(_serve(settings, listener, say))
+
+
+async def _up(settings: Settings, launch: Launch, listener: socket.socket, say: Say) -> int:
+    stop, lost = asyncio.Event(), asyncio.Event()
+    main = _current_task()
+    _on_signals(main.cancel)
+    async with EmbeddedTriton(launch, settings, lost=lost, say=say) as triton:
+
+        def end_at_once() -> None:
+            triton.kill()
+            main.cancel()
+
+        _stop_on_signal(stop, end_at_once, say)
+        settings = dataclasses.replace(settings, triton=triton.grpc_address)
+        async with asyncio.TaskGroup() as tasks:
+            losing = tasks.create_task(_stop_when(lost, stop))
+            await _serve_until(stop, settings, listener, say)
+            losing.cancel()
+    if lost.is_set():
+        raise SetupError("Triton was lost", details=triton.log_tail())
+    return 0
+
+
+async def _serve(settings: Settings, listener: socket.socket, say: Say) -> int:
+    stop = asyncio.Event()
+    _stop_on_signal(stop, _current_task().cancel, say)
+    await _serve_until(stop, settings, listener, say)
+    return 0
+
+
+async def _serve_until(stop: asyncio.Event, settings: Settings, listener: socket.socket, say: Say) -> None:
+    # Until here a connection is refused rather than left waiting; from here the kernel keeps it for the gateway.
+    listener.listen(_BACKLOG)
+    address = _url(listener)
+    say(f"ready: {address} serves {settings.model} (Triton at {settings.triton})")
+    say(f"try: curl -F file=@speech.flac -F model=whisper-1 {address}/v1/audio/transcriptions")
+    await app.serve(settings, listener=listener, stop=stop)
+
+
+async def _stop_when(lost: asyncio.Event, stop: asyncio.Event) -> None:
+    await lost.wait()
+    stop.set()
+
+
+def _stop_on_signal(stop: asyncio.Event, end_at_once: Callable[[], object], say: Say) -> None:
+    """The first signal drains; the second ends at once; a third meets Python's own treatment of it."""
+
+    def first() -> None:
+        say("stopping: open requests may end (once more to stop at once)")
+        stop.set()
+        _on_signals(second)
+
+    def second() -> None:
+        say("stopping at once")
+        for number in _SIGNALS:
+            asyncio.get_running_loop().remove_signal_handler(number)
+        end_at_once()
+
+    _on_signals(first)
+
+
+def _on_signals(action: Callable[[], object]) -> None:
+    for number in _SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, action)
+
+
+def _run(main: Coroutine[Any, Any, int]) -> int:
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(main)
+    except asyncio.CancelledError:
+        return INTERRUPTED
+
+
+def _current_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - only called inside a coroutine
+    return task
+
+
+def _start_logging(settings: Settings) -> Say:
+    configure_logging(settings)
+    return logging.getLogger("tritone").info
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that has the address and does not listen yet. Raises SetupError if the address can't be had."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.socket(family, kind)
+    except OSError as error:
+        raise SetupError(f"can't listen on {host}: {error.strerror}; choose another address with --host") from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        reason = os.strerror(error.errno or 0).lower()
+        raise SetupError(f"port {port} on {host}: {reason}; choose another with --port") from None
+    return listener
+
+
+@contextmanager
+def run_folder(folder: Path) -> Iterator[Path]:
+    """The folder of one running Triton's repository and log. Raises SetupError when another `tritone up` has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            name = folder.name.replace("-", " ")
+            raise SetupError(f"another `tritone up` is starting on {name}; choose another with --port") from None
+        yield folder
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

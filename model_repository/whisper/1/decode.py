@@ -1,0 +1,273 @@
+"""Whisper over CTranslate2: one encode for a batch, one generate for each prompt shape, and a verdict for each job."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import ctranslate2
+import numpy as np
+import tokenizers
+from faster_whisper.tokenizer import Tokenizer
+from numpy.typing import NDArray
+
+from features import LogMel
+from guard import Attempt, Hypothesis, best_of, is_silence, looks_wrong, next_attempt
+from jobs import Job
+from layout import Layout
+from options import MAX_PROMPT_TOKENS, Options, RequestError
+from transcript import compression_ratio, segments_of
+from windows import CANARY_FRAMES, MAX_FRAMES, MAX_NEW_TOKENS, MAX_SAMPLES, SAMPLES_PER_FRAME, token_cap, window_frames
+from words import add_words
+
+SAMPLED_HYPOTHESES = 5
+"""faster-whisper's best_of: drawn at each temperature above 0."""
+
+LONGEST_CONTEXT_TOKENS = 448
+
+SILENCE_PEAK = 33
+"""Samples that never pass -60 dBFS hold no speech; Whisper would make some up."""
+
+Outcome: TypeAlias = "dict[str, Any] | RequestError | Attempt"
+"""The result, why there is none, or how to try again."""
+
+
+class Decoder:
+    """The loaded model. Its methods may be called from as many threads as the layout has workers."""
+
+    def __init__(self, weights: Path, layout: Layout) -> None:
+        self._model = ctranslate2.models.Whisper(
+            str(weights),
+            device=layout.device,
+            device_index=layout.device_index,
+            compute_type=layout.compute_type,
+            inter_threads=layout.workers if layout.device == "cpu" else 1,
+            intra_threads=layout.threads_per_worker,
+        )
+        self._tokens = tokenizers.Tokenizer.from_file(str(weights / "tokenizer.json"))
+        self._log_mel = LogMel(self._model.n_mels)
+
+    @property
+    def multilingual(self) -> bool:
+        """Whether the model knows more than English."""
+        return bool(self._model.is_multilingual)
+
+    def job(
+        self,
+        samples: NDArray[np.int16],
+        options: Options,
+        *,
+        is_cancelled: Callable[[], bool],
+        reply: "Callable[[dict[str, Any] | RequestError], None]",
+    ) -> Job:
+        """A job for int16 samples of shape (n,), 16 kHz; raises RequestError for what can't be served."""
+        if len(samples) > MAX_SAMPLES:
+            raise RequestError("audio_too_long", "an utterance is at most 30 seconds")
+        frames = CANARY_FRAMES if options.canary else MAX_FRAMES if options.full_window else window_frames(len(samples))
+        return Job(
+            samples=samples,
+            options=options,
+            previous_tokens=self._previous_tokens(options),
+            attempt=Attempt(frames, options.temperature or 0.0),
+            arrived_s=time.monotonic(),
+            is_cancelled=is_cancelled,
+            reply=reply,
+            language=options.language,
+        )
+
+    def decode(self, jobs: list[Job]) -> Iterator[tuple[Job, Outcome]]:
+        """Each job with its outcome, as soon as its part of the batch is done. All share one window."""
+        speaking = [job for job in jobs if np.abs(job.samples, dtype=np.int32).max(initial=0) >= SILENCE_PEAK]
+        for job in jobs:
+            if job not in speaking:
+                yield job, _result(job, None, [])
+        if not speaking:
+            return
+        encoded = self._encode(speaking)
+        self._detect_languages(speaking, encoded)
+        shapes: dict[tuple[object, ...], list[int]] = {}
+        for index, job in enumerate(speaking):
+            shapes.setdefault(_shape(job), []).append(index)
+        for indices in shapes.values():
+            alive = []
+            for index in indices:
+                error = speaking[index].abandoned(time.time() * 1000)
+                if error is None:
+                    alive.append(index)
+                else:
+                    yield speaking[index], error
+            if alive:
+                yield from self._decode_shape([speaking[index] for index in alive], _rows(encoded, alive))
+
+    def _decode_shape(self, jobs: list[Job], encoded: ctranslate2.StorageView) -> Iterator[tuple[Job, Outcome]]:
+        accepted: list[tuple[int, Hypothesis]] = []
+        for index, (job, hypothesis) in enumerate(zip(jobs, self._generate(jobs, encoded), strict=True)):
+            job.hypotheses.append(hypothesis)
+            retry = None
+            if not job.options.canary and looks_wrong(hypothesis, job.options, job.duration_s):
+                retry = next_attempt(job.attempt, job.options)
+            if retry is None:
+                accepted.append((index, self._choose(job)))
+                continue
+            job.encoded = _rows(encoded, [index]) if retry.frames == job.attempt.frames else None
+            yield job, retry
+        timed = [(index, hypothesis) for index, hypothesis in accepted if jobs[index].options.word_timestamps]
+        for index, hypothesis in accepted:
+            if not jobs[index].options.word_timestamps:
+                yield jobs[index], self._finish(jobs[index], hypothesis)
+        yield from self._align(jobs, timed, encoded)
+
+    def _choose(self, job: Job) -> Hypothesis:
+        last = job.hypotheses[-1]
+        return best_of(job.hypotheses, job.options) if looks_wrong(last, job.options, job.duration_s) else last
+
+    def _finish(self, job: Job, hypothesis: Hypothesis) -> dict[str, Any]:
+        if is_silence(hypothesis, job.options):
+            return _result(job, hypothesis, [])
+        return _result(job, hypothesis, segments_of(hypothesis, self._tokenizer(job), job.duration_s))
+
+    def _align(
+        self, jobs: list[Job], timed: list[tuple[int, Hypothesis]], encoded: ctranslate2.StorageView
+    ) -> Iterator[tuple[Job, Outcome]]:
+        by_language: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+        for index, hypothesis in timed:
+            result = self._finish(jobs[index], hypothesis)
+            if result["segments"]:
+                by_language.setdefault(f"{jobs[index].language} {jobs[index].options.task}", []).append((index, result))
+            else:
+                yield jobs[index], result
+        for group in by_language.values():
+            indices = [index for index, _ in group]
+            frames = [max(1, min(len(jobs[index].samples) // SAMPLES_PER_FRAME, MAX_FRAMES)) for index in indices]
+            segments = [result["segments"] for _, result in group]
+            add_words(self._model, _rows(encoded, indices), self._tokenizer(jobs[indices[0]]), segments, frames)
+            for index, result in group:
+                yield jobs[index], result
+
+    def _encode(self, jobs: list[Job]) -> ctranslate2.StorageView:
+        carried = [job.encoded for job in jobs if job.encoded is not None]
+        if carried:
+            return carried[0] if len(carried) == 1 else _view(np.concatenate([_array(view) for view in carried]))
+        features = np.stack([self._log_mel(job.samples, job.attempt.frames) for job in jobs])
+        return self._model.encode(_view(features))
+
+    def _detect_languages(self, jobs: list[Job], encoded: ctranslate2.StorageView) -> None:
+        wanted = [
+            index
+            for index, job in enumerate(jobs)
+            if self.multilingual
+            and not job.language_probabilities
+            and (job.language is None or job.options.language_probabilities)
+        ]
+        if not wanted:
+            return
+        for index, found in zip(wanted, self._model.detect_language(_rows(encoded, wanted)), strict=True):
+            job = jobs[index]
+            job.language_probabilities = {token[2:-2]: probability for token, probability in found}
+            allowed = job.options.languages or tuple(job.language_probabilities)
+            if job.language is None:
+                job.language = max(allowed, key=lambda code: job.language_probabilities.get(code, 0.0))
+            job.language_probability = job.language_probabilities.get(job.language, 0.0)
+
+    def _generate(self, jobs: list[Job], encoded: ctranslate2.StorageView) -> Iterator[Hypothesis]:
+        options, temperature = jobs[0].options, jobs[0].attempt.temperature
+        prompts = [self._prompt(job) for job in jobs]
+        cap = max(_cap(job) for job in jobs)
+        search: dict[str, object] = {"beam_size": options.beam_size}
+        if temperature > 0:
+            search = {
+                "beam_size": 1,
+                "num_hypotheses": SAMPLED_HYPOTHESES,
+                "sampling_topk": 0,
+                "sampling_temperature": temperature,
+            }
+        results = self._model.generate(
+            encoded,
+            prompts,
+            # CTranslate2 allows the smaller of half of this and this less the prompt.
+            max_length=min(LONGEST_CONTEXT_TOKENS, max(2 * cap, cap + len(prompts[0]))),
+            return_scores=True,
+            return_no_speech_prob=True,
+            suppress_tokens=list(options.suppress_tokens),
+            **search,
+        )
+        for job, result in zip(jobs, results, strict=True):
+            tokens = tuple(result.sequences_ids[0])
+            text = self._tokenizer(job).decode(list(tokens)).strip()
+            yield Hypothesis(
+                tokens=tokens,
+                text=text,
+                temperature=temperature,
+                avg_logprob=result.scores[0] * len(tokens) / (len(tokens) + 1),
+                compression_ratio=compression_ratio(text),
+                no_speech_prob=result.no_speech_prob,
+                reached_cap=len(tokens) >= cap,
+            )
+
+    def _prompt(self, job: Job) -> list[int]:
+        tokenizer = self._tokenizer(job)
+        previous = [tokenizer.sot_prev, *job.previous_tokens] if job.previous_tokens else []
+        timestamps = [] if job.options.timestamps else [tokenizer.no_timestamps]
+        return [*previous, *tokenizer.sot_sequence, *timestamps]
+
+    def _previous_tokens(self, options: Options) -> list[int]:
+        texts = [text for text in (options.hotwords, options.prompt) if text]
+        tokens = [token for text in texts for token in self._tokens.encode(" " + text, add_special_tokens=False).ids]
+        if len(tokens) > MAX_PROMPT_TOKENS:
+            param = "prompt" if options.prompt else "hotwords"
+            message = f"{' and '.join(('hotwords', 'prompt')[-len(texts):])} have {len(tokens)} tokens, at most {MAX_PROMPT_TOKENS} fit"
+            raise RequestError("prompt_too_long", message, param)
+        return tokens
+
+    def _tokenizer(self, job: Job) -> Tokenizer:
+        return Tokenizer(self._tokens, self.multilingual, task=job.options.task, language=job.language)
+
+
+def _shape(job: Job) -> tuple[object, ...]:
+    """What CTranslate2 needs to be equal in one generate."""
+    options = job.options
+    return (
+        len(job.previous_tokens),
+        options.timestamps,
+        options.beam_size,
+        job.attempt.temperature,
+        options.suppress_tokens,
+        options.canary,
+    )
+
+
+def _cap(job: Job) -> int:
+    if job.options.canary:
+        return 4
+    cap = token_cap(len(job.samples))
+    return min(MAX_NEW_TOKENS, 2 * cap) if job.attempt.frames == MAX_FRAMES else cap
+
+
+def _rows(encoded: ctranslate2.StorageView, indices: list[int]) -> ctranslate2.StorageView:
+    if len(indices) == encoded.shape[0]:
+        return encoded
+    return _view(_array(encoded)[indices])
+
+
+def _array(view: ctranslate2.StorageView) -> NDArray[Any]:
+    on_cpu = view.to_device(ctranslate2.Device.cpu) if view.device == "cuda" else view
+    return np.asarray(on_cpu)
+
+
+def _view(array: NDArray[Any]) -> ctranslate2.StorageView:
+    return ctranslate2.StorageView.from_array(np.ascontiguousarray(array))
+
+
+def _result(job: Job, hypothesis: Hypothesis | None, segments: list[dict[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "text": "".join(segment["text"] for segment in segments).strip(),
+        "language": job.language or "en",
+        "language_probability": job.language_probability if job.language else 0.0,
+        "segments": segments,
+        "avg_logprob": hypothesis.avg_logprob if hypothesis else 0.0,
+        "no_speech_prob": hypothesis.no_speech_prob if hypothesis else 1.0,
+        "compression_ratio": hypothesis.compression_ratio if hypothesis else 0.0,
+    }
+    if job.options.language_probabilities:
+        result["language_probabilities"] = job.language_probabilities
+    return result

@@ -1,0 +1,65 @@
+"""Tells a result that looks wrong from one that can be trusted, and what to try next."""
+
+from dataclasses import dataclass
+
+from options import Options
+from windows import MAX_FRAMES
+
+TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+"""The fallback ladder of openai/whisper, transcribe.py."""
+
+MAX_CHARACTERS_PER_S = 40
+"""Twice the fastest speech on record; the fixed allowance covers short exclamations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One decoding of one utterance."""
+
+    tokens: tuple[int, ...]
+    text: str
+    temperature: float
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+    reached_cap: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How an utterance is decoded: the window in mel frames and the temperature."""
+
+    frames: int
+    temperature: float
+
+
+def is_silence(hypothesis: Hypothesis, options: Options) -> bool:
+    """Whether model and figures agree that nobody spoke (openai/whisper's rule)."""
+    return (
+        hypothesis.no_speech_prob > options.no_speech_threshold and hypothesis.avg_logprob < options.log_prob_threshold
+    )
+
+
+def looks_wrong(hypothesis: Hypothesis, options: Options, speech_s: float) -> bool:
+    """Whether the result must be decoded again: looped, cut off, unsure, or more text than the time can hold."""
+    if hypothesis.reached_cap or hypothesis.compression_ratio > options.compression_ratio_threshold:
+        return True
+    if len(hypothesis.text) > MAX_CHARACTERS_PER_S * speech_s + 20:
+        return True
+    return hypothesis.avg_logprob < options.log_prob_threshold and not is_silence(hypothesis, options)
+
+
+def next_attempt(attempt: Attempt, options: Options) -> Attempt | None:
+    """What to try after a result that looks wrong: the full window first, then the ladder, then nothing."""
+    if attempt.frames < MAX_FRAMES:
+        return Attempt(MAX_FRAMES, attempt.temperature)
+    if options.temperature is not None:
+        return None
+    hotter = [temperature for temperature in TEMPERATURES if temperature > attempt.temperature]
+    return Attempt(MAX_FRAMES, hotter[0]) if hotter else None
+
+
+def best_of(hypotheses: list[Hypothesis], options: Options) -> Hypothesis:
+    """The most probable of those that do not loop, or of all when all loop (faster-whisper's choice)."""
+    sound = [h for h in hypotheses if h.compression_ratio <= options.compression_ratio_threshold and not h.reached_cap]
+    return max(sound or hypotheses, key=lambda hypothesis: hypothesis.avg_logprob)

@@ -1,0 +1,85 @@
+"""One request on its way through the model, and the backlog in which requests wait for a batch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import ctranslate2
+import numpy as np
+from numpy.typing import NDArray
+
+from guard import Attempt, Hypothesis
+from options import Options, RequestError
+from windows import SAMPLES_PER_FRAME, FRAMES_PER_S, predicted_cost
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A request with what was found out about it so far. `reply` is called exactly once."""
+
+    samples: NDArray[np.int16]
+    options: Options
+    previous_tokens: list[int]
+    attempt: Attempt
+    arrived_s: float
+    is_cancelled: Callable[[], bool]
+    reply: Callable[["dict[str, Any] | RequestError"], None]
+    language: str | None = None
+    language_probability: float = 1.0
+    language_probabilities: dict[str, float] = field(default_factory=dict)
+    hypotheses: list[Hypothesis] = field(default_factory=list)
+    encoded: ctranslate2.StorageView | None = None
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the audio in seconds."""
+        return len(self.samples) / SAMPLES_PER_FRAME / FRAMES_PER_S
+
+    def abandoned(self, now_unix_ms: float) -> RequestError | None:
+        """Why nobody waits for this any more, or None."""
+        deadline_unix_ms = self.options.deadline_unix_ms
+        if deadline_unix_ms is not None and now_unix_ms >= deadline_unix_ms:
+            return RequestError("deadline_exceeded", "the deadline passed before the model was done")
+        if self.is_cancelled():
+            return RequestError("cancelled", "the caller left")
+        return None
+
+
+class Backlog:
+    """Jobs that wait, grouped by window. Whoever takes gets the group with the highest response ratio.
+
+    The response ratio is (waited + cost) / cost: cheap work goes first, and what waits long enough comes first in the
+    end, so nothing starves (highest-response-ratio-next, Hansen 1971; for speech: arXiv 2603.11273).
+    """
+
+    def __init__(self, max_batch: int, max_batch_frames: int, cost_s: Callable[[int], float] = predicted_cost) -> None:
+        self._max_batch = max_batch
+        self._max_batch_frames = max_batch_frames
+        self._cost_s = cost_s
+        self._groups: dict[tuple[int, bool], list[Job]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._groups.values()))
+
+    def add(self, job: Job) -> None:
+        """Put a job where its window waits; a job that carries its encoding waits with others that do."""
+        self._groups.setdefault((job.attempt.frames, job.encoded is not None), []).append(job)
+
+    def take(self, now_s: float, takers: int = 1) -> list[Job]:
+        """The next batch, oldest first, shared fairly when several `takers` stand idle; empty when nothing waits."""
+        if not self._groups:
+            return []
+
+        def response_ratio(key: tuple[int, bool]) -> float:
+            waited_s = now_s - self._groups[key][0].arrived_s
+            return waited_s / self._cost_s(key[0])
+
+        key = max(self._groups, key=response_ratio)
+        group = self._groups[key]
+        size = max(1, min(self._max_batch, self._max_batch_frames // key[0], -(-len(group) // takers)))
+        batch, rest = group[:size], group[size:]
+        if rest:
+            self._groups[key] = rest
+        else:
+            del self._groups[key]
+        return batch

@@ -1,0 +1,86 @@
+"""Triton's door: requests become jobs, results become responses, one for each request, and nothing else."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+from decode import Decoder
+from jobs import Job
+from layout import choose_layout
+from meters import Meters
+from options import Options, RequestError, parse_options
+from warmup import warm_up
+from workers import Workers
+
+OVERRIDES = ("weights", "device", "compute_type", "workers", "threads_per_worker", "max_batch", "max_batch_frames", "max_pending", "hang_limit_s")
+
+INVALID = {"invalid_parameter", "unsupported_parameter", "unsupported_language", "prompt_too_long", "audio_too_long"}
+
+
+class TritonPythonModel:
+    """Whisper as Triton sees it. `execute` hands over and returns, so that Triton can form the next batch meanwhile."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Load the weights, warm up, start the workers."""
+        config = json.loads(args["model_config"])
+        overrides = _overrides(config)
+        weights = overrides.get("weights") or str(Path(os.environ["TRITONE_WEIGHTS_DIR"]) / args["model_name"])
+        layout = choose_layout(overrides, device_index=int(args["model_instance_device_id"] or 0))
+        pb_utils.Logger.log_info(f"tritone: {args['model_name']}: {layout}")
+        self._decoder = Decoder(Path(weights), layout)
+        warm_up(self._decoder, layout)
+        self._workers = Workers(
+            self._decoder,
+            layout,
+            Meters(pb_utils, args["model_name"]),
+            max_pending=int(overrides.get("max_pending") or 2 * layout.max_batch * layout.workers),
+            hang_limit_s=float(overrides.get("hang_limit_s") or 60),
+        )
+
+    def execute(self, requests: list[Any]) -> None:
+        """Take the requests over; each is answered by its own response sender when it is done."""
+        jobs = []
+        for request in requests:
+            try:
+                jobs.append(self._job(request))
+            except RequestError as error:
+                _reply(request, error)
+            except Exception as error:  # a boundary: one unreadable request must not fail its batch
+                pb_utils.Logger.log_error(f"tritone: unreadable request: {error!r}")
+                _reply(request, RequestError("model_failed", "the request could not be read"))
+        self._workers.submit(jobs)
+
+    def finalize(self) -> None:
+        """Answer what was taken, then stop."""
+        self._workers.stop()
+
+    def _job(self, request: Any) -> Job:
+        # Triton frees the input's memory before the job is done.
+        samples = pb_utils.get_input_tensor_by_name(request, "AUDIO").as_numpy().reshape(-1).copy()
+        options: Options = parse_options(json.loads(request.parameters() or "{}"), multilingual=self._decoder.multilingual)
+        return self._decoder.job(
+            samples, options, is_cancelled=request.is_cancelled, reply=lambda outcome: _reply(request, outcome)
+        )
+
+
+def _reply(request: Any, outcome: "dict[str, Any] | RequestError") -> None:
+    if isinstance(outcome, RequestError):
+        code = pb_utils.TritonError.INVALID_ARG if outcome.code in INVALID else pb_utils.TritonError.INTERNAL
+        code = pb_utils.TritonError.CANCELLED if outcome.code == "cancelled" else code
+        message = f"tritone:{outcome.code}:{outcome.param}:{outcome.message}"
+        response = pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code))
+    else:
+        raw = json.dumps(outcome | {"request_id": request.request_id()}, ensure_ascii=False).encode()
+        tensor = pb_utils.Tensor("TRANSCRIPT", np.frombuffer(raw, dtype=np.uint8).reshape(1, -1))
+        response = pb_utils.InferenceResponse(output_tensors=[tensor])
+    request.get_response_sender().send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+
+def _overrides(config: dict[str, Any]) -> dict[str, str]:
+    parameters = config.get("parameters", {})
+    given = {name: parameters.get(name, {}).get("string_value") or os.environ.get(f"TRITONE_{name.upper()}") for name in OVERRIDES}
+    return {name: value for name, value in given.items() if value}

@@ -1,0 +1,149 @@
+"""The threads that decode: they take batches from the backlog, answer each job when it is done, and never lose one."""
+
+import faulthandler
+import os
+import sys
+import threading
+import time
+import traceback
+from typing import Any, Protocol
+
+from decode import Decoder
+from guard import Attempt
+from jobs import Backlog, Job
+from layout import Layout
+from options import RequestError
+from windows import MAX_FRAMES
+
+
+class Counts(Protocol):
+    """Where the numbers go."""
+
+    def add(self, name: str, amount: float = 1, **label: str) -> None:
+        """Add to a counter."""
+
+    def publish(self, pending: int) -> None:
+        """Show what was counted; called from one thread only."""
+
+
+WATCH_EVERY_S = 2.0
+
+
+class Workers:
+    """A fixed set of threads over one backlog of bounded size.
+
+    A worker that is busy with one batch for longer than `hang_limit_s`, or a process whose interpreter no longer runs,
+    ends the process with the stacks of all threads in the log: a hang becomes a crash, which can be seen and healed.
+    """
+
+    def __init__(self, decoder: Decoder, layout: Layout, counts: Counts, *, max_pending: int, hang_limit_s: float) -> None:
+        self._decoder = decoder
+        self._backlog = Backlog(layout.max_batch, layout.max_batch_frames)
+        self._spread = layout.device == "cpu"
+        self._counts = counts
+        self._max_pending = max_pending
+        self._hang_limit_s = hang_limit_s
+        self._changed = threading.Condition()
+        self._pending = 0
+        self._idle = 0
+        self._stopping = threading.Event()
+        self._busy_since_s: dict[int, float] = {}
+        self._threads = [threading.Thread(target=self._work, name=f"worker-{n}") for n in range(layout.workers)]
+        self._watch = threading.Thread(target=self._watch_health, name="watch", daemon=True)
+        for thread in (*self._threads, self._watch):
+            thread.start()
+
+    def submit(self, jobs: list[Job]) -> None:
+        """Take the jobs over. Blocks while `max_pending` wait, so that what is more stays in Triton's bounded queue."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._pending < self._max_pending)
+            self._pending += len(jobs)
+            for job in jobs:
+                self._backlog.add(job)
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Answer what was taken, then end the threads."""
+        self._stopping.set()
+        with self._changed:
+            self._changed.notify_all()
+        for thread in (*self._threads, self._watch):
+            thread.join()
+
+    def _work(self) -> None:
+        while batch := self._take():
+            started_s = time.monotonic()
+            self._busy_since_s[threading.get_ident()] = started_s
+            try:
+                self._run(batch)
+            finally:
+                del self._busy_since_s[threading.get_ident()]
+                self._counts.add("busy_s", time.monotonic() - started_s)
+
+    def _take(self) -> list[Job]:
+        with self._changed:
+            self._idle += 1
+            self._changed.wait_for(lambda: len(self._backlog) or self._stopping.is_set())
+            takers = self._idle if self._spread else 1
+            self._idle -= 1
+            return self._backlog.take(time.monotonic(), takers)
+
+    def _run(self, batch: list[Job]) -> None:
+        waiting = set(batch)
+        started_s = time.monotonic()
+        try:
+            for job in batch:
+                if error := job.abandoned(time.time() * 1000):
+                    waiting.remove(job)
+                    self._answer(job, error)
+            alive = [job for job in batch if job in waiting]
+            if alive:
+                self._counts.add("batches", size=str(len(alive)))
+                self._counts.add("windows", len(alive), frames=str(alive[0].attempt.frames))
+            for job, outcome in self._decoder.decode(alive):
+                waiting.remove(job)
+                if isinstance(outcome, Attempt):
+                    self._again(job, outcome)
+                else:
+                    self._answer(job, outcome, spent_s=(time.monotonic() - started_s) / len(alive))
+        except Exception:  # a boundary: whatever breaks in a batch, each of its requests gets an answer
+            traceback.print_exc(file=sys.stderr)
+            for job in waiting:
+                self._counts.add("failures")
+                self._answer(job, RequestError("model_failed", "the model could not decode this utterance"))
+
+    def _again(self, job: Job, attempt: Attempt) -> None:
+        self._counts.add("guarded" if job.attempt.frames < MAX_FRAMES else "fallbacks")
+        job.attempt = attempt
+        with self._changed:
+            self._backlog.add(job)
+            self._changed.notify()
+
+    def _answer(self, job: Job, outcome: "dict[str, Any] | RequestError", spent_s: float = 0.0) -> None:
+        abandoned = job.abandoned(time.time() * 1000)
+        if abandoned:
+            self._counts.add("abandoned")
+            self._counts.add("wasted_s", spent_s)
+        else:
+            self._counts.add("audio_s", job.duration_s)
+        try:
+            job.reply(abandoned or outcome)
+        finally:
+            with self._changed:
+                self._pending -= 1
+                self._changed.notify_all()
+
+    def _watch_health(self) -> None:
+        parent = os.getppid()
+        while not self._stopping.wait(WATCH_EVERY_S):
+            if os.getppid() != parent:
+                os._exit(1)  # tritonserver is gone; nobody else ends an orphaned stub
+            now_s = time.monotonic()
+            if all(now_s - since_s < self._hang_limit_s for since_s in list(self._busy_since_s.values())):
+                # The timer is C and needs no interpreter lock, so it fires also when nothing in Python can run.
+                faulthandler.dump_traceback_later(self._hang_limit_s, exit=True)
+            else:
+                faulthandler.dump_traceback(all_threads=True)
+                os._exit(1)
+            self._counts.publish(self._pending)
+        faulthandler.cancel_dump_traceback_later()

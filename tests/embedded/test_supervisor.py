@@ -1,0 +1,163 @@
+"""The supervisor with small children instead of Triton: nothing outlives it, whoever is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gateway.embedded.supervisor import BoundedLog
+from tests.embedded.conftest import regions_of, wait_until_gone
+
+ROOT = Path(__file__).resolve().parents[2]
+SLEEP = ["sleep", "1000"]
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(1000)"
+PARENT = "import subprocess, time; print(subprocess.Popen(['sleep', '1000']).pid, flush=True); time.sleep(1000)"
+
+
+class Supervised:
+    """A supervisor and its log."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
+        self.process, self.log = process, log
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self.orders, self.reports = process.stdin, process.stdout
+
+    def report(self) -> dict[str, Any]:
+        return json.loads(self.reports.readline())
+
+    def order(self, text: str) -> None:
+        self.orders.write(text.encode() + b"\n")
+        self.orders.flush()
+
+    def child_says(self) -> str:
+        """The first line of the child's output; blocks until it is written."""
+        follow = subprocess.Popen(["tail", "-n", "+1", "-F", self.log], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert follow.stdout is not None
+        try:
+            return follow.stdout.readline().decode().strip()
+        finally:
+            follow.kill()
+            follow.wait()
+            follow.stdout.close()
+
+
+@contextmanager
+def supervised(tmp_path: Path, command: list[str], **changes: object) -> Iterator[Supervised]:
+    log = tmp_path / "triton.log"
+    plan = {
+        "command": command,
+        "environment": dict(os.environ),
+        "log_path": str(log),
+        "log_max_bytes": 10_000,
+        "grace_s": 0.3,
+        "restart_min_s": 0.01,
+        "restart_max_s": 0.03,
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-S", "-m", "gateway.embedded.supervisor"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with process:
+        supervisor = Supervised(process, log)
+        supervisor.order(json.dumps(plan | changes))
+        try:
+            yield supervisor
+        finally:
+            supervisor.process.kill()
+
+
+def test_a_closed_pipe_ends_everything(tmp_path):
+    with supervised(tmp_path, SLEEP) as supervisor:
+        child = supervisor.report()["pid"]
+        assert regions_of(supervisor.process.pid)
+        supervisor.orders.close()
+        assert supervisor.report() == {"event": "stopped"}
+        assert supervisor.process.wait() == 0
+        wait_until_gone(child)
+        assert not regions_of(supervisor.process.pid)
+
+
+def test_a_killed_child_starts_again_and_its_regions_go(tmp_path):
+    with supervised(tmp_path, SLEEP) as supervisor:
+        first = supervisor.report()["pid"]
+        (owner,) = regions_of(supervisor.process.pid)
+        leaked = Path("/dev/shm", owner.replace("owner", "leaked"))
+        leaked.write_bytes(b"x")
+        os.kill(first, signal.SIGKILL)
+        assert supervisor.report() == {"event": "ended", "returncode": -signal.SIGKILL, "restart_in_s": 0.01}
+        second = supervisor.report()
+        assert second["event"] == "started"
+        assert second["pid"] != first
+        assert not leaked.exists()
+
+
+def test_the_pause_before_a_restart_doubles_up_to_its_limit(tmp_path):
+    with supervised(tmp_path, ["false"]) as supervisor:
+        ends = [report for report in (supervisor.report() for _ in range(8)) if report["event"] == "ended"]
+    assert [end["restart_in_s"] for end in ends] == [0.01, 0.02, 0.03, 0.03]
+
+
+def test_a_child_that_is_deaf_to_sigterm_is_killed_after_the_grace_time(tmp_path):
+    with supervised(tmp_path, [sys.executable, "-c", STUBBORN]) as supervisor:
+        child = supervisor.report()["pid"]
+        assert supervisor.child_says() == "deaf"
+        supervisor.order("stop")
+        assert supervisor.report() == {"event": "stopped"}
+        wait_until_gone(child)
+
+
+def test_the_order_to_kill_does_not_wait_for_the_grace_time(tmp_path):
+    with supervised(tmp_path, [sys.executable, "-c", STUBBORN], grace_s=1e6) as supervisor:
+        child = supervisor.report()["pid"]
+        assert supervisor.child_says() == "deaf"
+        supervisor.order("stop")
+        supervisor.order("kill")
+        assert supervisor.report() == {"event": "stopped"}
+        wait_until_gone(child)
+
+
+def test_sigterm_to_the_supervisor_ends_everything(tmp_path):
+    with supervised(tmp_path, SLEEP) as supervisor:
+        child = supervisor.report()["pid"]
+        supervisor.process.terminate()
+        assert supervisor.process.wait() == 0
+        wait_until_gone(child)
+
+
+def test_grandchildren_of_a_killed_child_are_killed(tmp_path):
+    with supervised(tmp_path, [sys.executable, "-c", PARENT]) as supervisor:
+        child = supervisor.report()["pid"]
+        grandchild = int(supervisor.child_says())
+        os.kill(child, signal.SIGKILL)
+        assert supervisor.report()["event"] == "ended"
+        wait_until_gone(grandchild)
+
+
+def test_the_child_dies_with_a_killed_supervisor_and_the_next_one_removes_its_regions(tmp_path):
+    with supervised(tmp_path, SLEEP) as supervisor:
+        child = supervisor.report()["pid"]
+        supervisor.process.kill()
+        supervisor.process.wait()
+        wait_until_gone(child)
+        assert regions_of(supervisor.process.pid)
+    with supervised(tmp_path, SLEEP) as next_one:
+        next_one.report()
+        assert not regions_of(supervisor.process.pid)
+
+
+def test_the_log_keeps_the_newest_lines_in_at_most_two_files(tmp_path):
+    path = tmp_path / "triton.log"
+    log = BoundedLog(path, max_bytes=100)
+    for number in range(40):
+        log.write(b"line %04d\n" % number)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["triton.log", "triton.log.1"]
+    assert all(file.stat().st_size <= 100 for file in tmp_path.iterdir())
+    assert path.read_text().endswith("line 0039\n")
