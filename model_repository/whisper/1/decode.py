@@ -87,17 +87,12 @@ class Decoder:
         self._detect_languages(speaking, encoded)
         shapes: dict[tuple[object, ...], list[int]] = {}
         for index, job in enumerate(speaking):
-            shapes.setdefault(_shape(job), []).append(index)
+            if error := job.abandoned(time.time() * 1000):
+                yield job, error
+            else:
+                shapes.setdefault(_shape(job), []).append(index)
         for indices in shapes.values():
-            alive = []
-            for index in indices:
-                error = speaking[index].abandoned(time.time() * 1000)
-                if error is None:
-                    alive.append(index)
-                else:
-                    yield speaking[index], error
-            if alive:
-                yield from self._decode_shape([speaking[index] for index in alive], _rows(encoded, alive))
+            yield from self._decode_shape([speaking[index] for index in indices], _rows(encoded, indices))
 
     def _decode_shape(self, jobs: list[Job], encoded: ctranslate2.StorageView) -> Iterator[tuple[Job, Outcome]]:
         accepted: list[tuple[int, Hypothesis]] = []
@@ -215,7 +210,8 @@ class Decoder:
         tokens = [token for text in texts for token in self._tokens.encode(" " + text, add_special_tokens=False).ids]
         if len(tokens) > MAX_PROMPT_TOKENS:
             param = "prompt" if options.prompt else "hotwords"
-            message = f"{' and '.join(('hotwords', 'prompt')[-len(texts):])} have {len(tokens)} tokens, at most {MAX_PROMPT_TOKENS} fit"
+            names = " and ".join(name for name in ("hotwords", "prompt") if getattr(options, name))
+            message = f"{names}: {len(tokens)} tokens, at most {MAX_PROMPT_TOKENS} fit"
             raise RequestError("prompt_too_long", message, param)
         return tokens
 

@@ -1,5 +1,6 @@
 """Tells a result that looks wrong from one that can be trusted, and what to try next."""
 
+import re
 from dataclasses import dataclass
 
 from options import Options
@@ -8,8 +9,14 @@ from windows import MAX_FRAMES
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """The fallback ladder of openai/whisper, transcribe.py."""
 
-MAX_CHARACTERS_PER_S = 40
-"""Twice the fastest speech on record; the fixed allowance covers short exclamations."""
+MAX_CHARACTERS_PER_S = 30
+"""Read English has 15; the fastest talkers reach 25."""
+
+SPARE_CHARACTERS = 20
+"""So that one short exclamation is not judged by its rate."""
+
+REPEATED_WORDS = 3
+"""A phrase of so many words that is said twice in a row at the end is how a loop starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +51,15 @@ def looks_wrong(hypothesis: Hypothesis, options: Options, speech_s: float) -> bo
     """Whether the result must be decoded again: looped, cut off, unsure, or more text than the time can hold."""
     if hypothesis.reached_cap or hypothesis.compression_ratio > options.compression_ratio_threshold:
         return True
-    if len(hypothesis.text) > MAX_CHARACTERS_PER_S * speech_s + 20:
+    if len(hypothesis.text) > MAX_CHARACTERS_PER_S * speech_s + SPARE_CHARACTERS or ends_in_repeat(hypothesis.text):
         return True
     return hypothesis.avg_logprob < options.log_prob_threshold and not is_silence(hypothesis, options)
+
+
+def ends_in_repeat(text: str) -> bool:
+    """Whether the text ends in the same phrase twice, whatever its case and punctuation."""
+    words = re.findall(r"\w+", text.lower())
+    return any(words[-size:] == words[-2 * size : -size] for size in range(REPEATED_WORDS, len(words) // 2 + 1))
 
 
 def next_attempt(attempt: Attempt, options: Options) -> Attempt | None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from guard import Attempt, Hypothesis
 from options import Options, RequestError
-from windows import SAMPLES_PER_FRAME, FRAMES_PER_S, predicted_cost
+from windows import FRAMES_PER_S, SAMPLES_PER_FRAME, predicted_cost
 
 
 @dataclass(slots=True, eq=False)

@@ -25,12 +25,16 @@ def choose_layout(overrides: dict[str, str], device_index: int = 0) -> Layout:
     device = ("cuda" if ctranslate2.get_cuda_device_count() else "cpu") if wanted == "auto" else wanted
     supported = ctranslate2.get_supported_compute_types(device)
     if device == "cuda":
-        compute_type = "float16" if "float16" in supported else "int8_float16" if "int8_float16" in supported else "auto"
+        compute_type = (
+            "float16" if "float16" in supported else "int8_float16" if "int8_float16" in supported else "auto"
+        )
         chosen = Layout(device, device_index, compute_type, 2, 1, 16, 16 * 3000)
     else:
         cores = len(os.sched_getaffinity(0))
         threads = max(1, min(4, cores // 4))
-        chosen = Layout(device, 0, "int8" if "int8" in supported else "auto", max(1, cores // threads), threads, 8, 4000)
+        chosen = Layout(
+            device, 0, "int8" if "int8" in supported else "auto", max(1, cores // threads), threads, 8, 4000
+        )
     return Layout(
         device=device,
         device_index=chosen.device_index,

@@ -16,7 +16,17 @@ from options import Options, RequestError, parse_options
 from warmup import warm_up
 from workers import Workers
 
-OVERRIDES = ("weights", "device", "compute_type", "workers", "threads_per_worker", "max_batch", "max_batch_frames", "max_pending", "hang_limit_s")
+OVERRIDES = (
+    "weights",
+    "device",
+    "compute_type",
+    "workers",
+    "threads_per_worker",
+    "max_batch",
+    "max_batch_frames",
+    "max_pending",
+    "hang_limit_s",
+)
 
 INVALID = {"invalid_parameter", "unsupported_parameter", "unsupported_language", "prompt_too_long", "audio_too_long"}
 
@@ -61,7 +71,9 @@ class TritonPythonModel:
     def _job(self, request: Any) -> Job:
         # Triton frees the input's memory before the job is done.
         samples = pb_utils.get_input_tensor_by_name(request, "AUDIO").as_numpy().reshape(-1).copy()
-        options: Options = parse_options(json.loads(request.parameters() or "{}"), multilingual=self._decoder.multilingual)
+        options: Options = parse_options(
+            json.loads(request.parameters() or "{}"), multilingual=self._decoder.multilingual
+        )
         return self._decoder.job(
             samples, options, is_cancelled=request.is_cancelled, reply=lambda outcome: _reply(request, outcome)
         )
@@ -82,5 +94,8 @@ def _reply(request: Any, outcome: "dict[str, Any] | RequestError") -> None:
 
 def _overrides(config: dict[str, Any]) -> dict[str, str]:
     parameters = config.get("parameters", {})
-    given = {name: parameters.get(name, {}).get("string_value") or os.environ.get(f"TRITONE_{name.upper()}") for name in OVERRIDES}
+    given = {
+        name: parameters.get(name, {}).get("string_value") or os.environ.get(f"TRITONE_{name.upper()}")
+        for name in OVERRIDES
+    }
     return {name: value for name, value in given.items() if value}

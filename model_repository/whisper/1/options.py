@@ -122,7 +122,9 @@ def _token_list(value: object) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in str(value).split(",") if part.strip())
     except ValueError:
-        raise RequestError("invalid_parameter", "suppress_tokens is a comma-separated list of ids", "suppress_tokens") from None
+        raise RequestError(
+            "invalid_parameter", "suppress_tokens is a comma-separated list of ids", "suppress_tokens"
+        ) from None
 
 
 def _window(value: object) -> bool:

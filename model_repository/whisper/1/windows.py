@@ -36,5 +36,5 @@ def token_cap(samples: int) -> int:
 
 
 def predicted_cost(frames: int) -> float:
-    """Relative time to encode and decode one item: measured encoder times of base fit n + n²/1200 (docs/performance.md)."""
+    """Relative time of one item: the encoder times measured on base fit n + n²/1200 (docs/performance.md)."""
     return frames + frames * frames / 1200

@@ -1,5 +1,6 @@
 """When each word was said: cross-attention alignment for a whole batch."""
 
+from itertools import pairwise
 from typing import Any
 
 import ctranslate2
@@ -25,9 +26,10 @@ def add_words(
     segments: list[list[dict[str, Any]]],
     frames: list[int],
 ) -> None:
-    """Gives every segment its `words`. `segments` and `frames` (mel frames that hold audio) have one entry an utterance.
+    """Gives every segment its `words`.
 
-    All utterances of a call share the tokenizer's language and task.
+    `segments` and `frames` (mel frames that hold audio) have one entry an utterance; all utterances of a call share
+    the tokenizer's language and task.
     """
     tokens = [[token for segment in of_one for token in segment["tokens"]] for of_one in segments]
     alignments = model.align(encoded, tokenizer.sot_sequence, tokens, frames, median_filter_width=7)
@@ -64,7 +66,7 @@ def _shorten_at_sentence_ends(words: list[dict[str, Any]]) -> None:
     if not durations_s:
         return
     longest_s = 2 * min(LONGEST_MEDIAN_S, float(np.median(durations_s)))
-    for previous, word in zip(words, words[1:], strict=False):
+    for previous, word in pairwise(words):
         if word["end"] - word["start"] <= longest_s:
             continue
         if word["word"] in SENTENCE_ENDS:

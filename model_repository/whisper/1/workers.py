@@ -36,7 +36,9 @@ class Workers:
     ends the process with the stacks of all threads in the log: a hang becomes a crash, which can be seen and healed.
     """
 
-    def __init__(self, decoder: Decoder, layout: Layout, counts: Counts, *, max_pending: int, hang_limit_s: float) -> None:
+    def __init__(
+        self, decoder: Decoder, layout: Layout, counts: Counts, *, max_pending: int, hang_limit_s: float
+    ) -> None:
         self._decoder = decoder
         self._backlog = Backlog(layout.max_batch, layout.max_batch_frames)
         self._spread = layout.device == "cpu"

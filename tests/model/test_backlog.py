@@ -1,0 +1,51 @@
+from typing import Any
+
+import numpy as np
+
+from guard import Attempt
+from jobs import Backlog, Job
+from options import Options
+
+
+def job(frames: int, arrived_s: float = 0.0, *, encoded: Any = None) -> Job:
+    return Job(
+        samples=np.zeros(16000, np.int16), options=Options(), previous_tokens=[], attempt=Attempt(frames, 0.0),
+        arrived_s=arrived_s, is_cancelled=lambda: False, reply=lambda outcome: None, encoded=encoded,
+    )  # fmt: skip
+
+
+def filled(*jobs: Job, max_batch: int = 8, max_batch_frames: int = 8000) -> Backlog:
+    backlog = Backlog(max_batch, max_batch_frames)
+    for one in jobs:
+        backlog.add(one)
+    return backlog
+
+
+def test_a_batch_shares_one_window_and_keeps_the_order() -> None:
+    short, long, short_too = job(800), job(3000), job(800)
+    assert filled(short, long, short_too).take(1.0) == [short, short_too]
+
+
+def test_the_short_go_first_but_the_long_do_not_starve() -> None:
+    long, short = job(3000, arrived_s=0.0), job(800, arrived_s=0.0)
+    assert filled(long, short).take(1.0) == [short]
+    assert filled(long, job(800, arrived_s=99.0)).take(100.0) == [long]
+
+
+def test_a_batch_is_bounded_in_items_and_in_frames() -> None:
+    assert len(filled(*(job(800) for _ in range(9)), max_batch=4).take(1.0)) == 4
+    assert len(filled(*(job(800) for _ in range(9)), max_batch_frames=2400).take(1.0)) == 3
+    assert len(filled(job(3000), max_batch_frames=2400).take(1.0)) == 1
+
+
+def test_idle_takers_share_what_waits() -> None:
+    backlog = filled(*(job(800) for _ in range(5)))
+    assert [len(backlog.take(1.0, takers)) for takers in (2, 1)] == [3, 2]
+    assert backlog.take(1.0) == []
+    assert len(backlog) == 0
+
+
+def test_a_job_that_carries_its_encoding_is_not_mixed_with_ones_that_do_not() -> None:
+    fresh, carried = job(3000), job(3000, encoded=object())
+    backlog = filled(fresh, carried)
+    assert [backlog.take(1.0), backlog.take(1.0)] == [[fresh], [carried]]

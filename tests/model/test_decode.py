@@ -1,0 +1,164 @@
+"""The decoder with the real tiny.en and real speech."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jiwer
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from whisper_normalizer.english import EnglishTextNormalizer
+
+from decode import Decoder
+from guard import Attempt
+from jobs import Job
+from options import Options, RequestError
+from tests.model.conftest import Answer, DecodeAll
+from windows import MAX_FRAMES
+
+Speech = dict[str, NDArray[np.int16]]
+MakeJob = Callable[..., Job]
+normal = EnglishTextNormalizer()
+
+
+def word_error_rate(words: dict[str, str], answers: dict[str, Any]) -> float:
+    return float(
+        jiwer.wer([normal(words[name]) for name in answers], [normal(answers[name]["text"]) for name in answers])
+    )
+
+
+def test_a_batch_of_different_lengths_gives_each_its_own_words(
+    speech: Speech, words: dict[str, str], make_job: MakeJob, decode_all: DecodeAll
+) -> None:
+    jobs = {name: make_job(samples) for name, samples in speech.items()}
+    groups: dict[int, list[Job]] = {}
+    for job in jobs.values():
+        groups.setdefault(job.attempt.frames, []).append(job)
+    assert max(map(len, groups.values())) > 1
+    answers = {job: answer for group in groups.values() for job, answer in decode_all(group).items()}
+    assert word_error_rate(words, {name: answers[job] for name, job in jobs.items()}) < 0.05
+
+
+def test_mixed_prompts_beams_and_timestamps_share_one_encode(
+    speech: Speech, words: dict[str, str], make_job: MakeJob, decode_all: DecodeAll
+) -> None:
+    samples = speech["weather"]
+    jobs = [
+        make_job(samples),
+        make_job(samples, prompt="Good morning."),
+        make_job(samples, prompt="Good morning to all of you.", hotwords="weather"),
+        make_job(samples, beam_size=1),
+        make_job(samples, timestamps=True),
+        make_job(samples, temperature=0.2),
+    ]
+    answers = decode_all(jobs)
+    assert (
+        word_error_rate(
+            {str(n): words["weather"] for n in range(6)}, {str(n): answers[job] for n, job in enumerate(jobs)}
+        )
+        == 0
+    )
+
+
+def test_timestamps_cut_long_speech_into_phrases_in_order(
+    speech: Speech, make_job: MakeJob, decode_all: DecodeAll
+) -> None:
+    pause = np.zeros(16000, np.int16)
+    job = make_job(np.concatenate([speech["doctor"], pause, speech["river"]]), timestamps=True)
+    segments = decode_all([job])[job]["segments"]  # type: ignore[index]  # an error would fail right here
+    times = [time for segment in segments for time in (segment["start_s"], segment["end_s"])]
+    assert len(segments) >= 2
+    assert times == sorted(times)
+    assert times[-1] <= job.duration_s
+
+
+def test_words_have_times_inside_the_speech_and_make_up_the_text(
+    speech: Speech, make_job: MakeJob, decode_all: DecodeAll
+) -> None:
+    names = ["weather", "doctor", "river"]
+    jobs = [make_job(speech[name], word_timestamps=True) for name in names]
+    for job, answer in decode_all(jobs).items():
+        assert isinstance(answer, dict)
+        found = [word for segment in answer["segments"] for word in segment["words"]]
+        assert "".join(word["text"] for word in found).strip() == answer["text"]
+        starts = [word["start_s"] for word in found]
+        assert starts == sorted(starts)
+        assert all(0 <= word["start_s"] <= word["end_s"] <= job.duration_s + 0.1 for word in found)
+        assert all(0 < word["probability"] <= 1 for word in found)
+
+
+@pytest.mark.parametrize("samples", [np.zeros(0, np.int16), np.zeros(48000, np.int16), np.full(160, 20, np.int16)])
+def test_silence_is_empty_and_costs_nothing(
+    samples: NDArray[np.int16], make_job: MakeJob, decode_all: DecodeAll
+) -> None:
+    job = make_job(samples, word_timestamps=True)
+    answer = decode_all([job])[job]
+    assert isinstance(answer, dict)
+    assert (answer["text"], answer["segments"], job.hypotheses) == ("", [], [])
+
+
+def test_words_of_noise_do_not_crash(make_job: MakeJob, decode_all: DecodeAll) -> None:
+    noise = np.random.default_rng(3).integers(-300, 300, 1600).astype(np.int16)
+    job = make_job(noise, word_timestamps=True, timestamps=True)
+    assert isinstance(decode_all([job])[job], dict)
+
+
+def test_the_broken_the_cancelled_and_the_late_leave_five_good_answers(
+    speech: Speech, words: dict[str, str], make_job: MakeJob, decode_all: DecodeAll
+) -> None:
+    good = [make_job(speech[name]) for name in ("weather", "doctor", "river", "weather", "doctor")]
+    cancelled, late = make_job(speech["weather"], cancelled=True), make_job(speech["weather"], deadline_unix_ms=1)
+    with pytest.raises(RequestError) as broken:
+        make_job(speech["weather"], prompt="too long " * 224)
+    answers = decode_all([*good[:2], cancelled, *good[2:4], late, good[4]])
+    assert broken.value.code == "prompt_too_long"
+    assert [_code(answers[cancelled]), _code(answers[late])] == ["cancelled", "deadline_exceeded"]
+    said = ["weather", "doctor", "river", "weather", "doctor"]
+    assert word_error_rate(
+        {str(n): words[name] for n, name in enumerate(said)}, {str(n): answers[job] for n, job in enumerate(good)}
+    ) < 0.05  # fmt: skip
+
+
+def test_what_looks_wrong_is_tried_in_the_full_window_and_then_hotter(
+    decoder: Decoder, speech: Speech, make_job: MakeJob
+) -> None:
+    impossible = make_job(speech["weather"], compression_ratio_threshold=0.1)
+    sound = make_job(speech["doctor"])
+    attempts = []
+    batch = [impossible, sound]
+    for _ in range(7):
+        outcomes = dict(decoder.decode(batch))
+        outcome = outcomes[impossible]
+        if not isinstance(outcome, Attempt):
+            break
+        attempts.append((outcome.frames, outcome.temperature))
+        assert (impossible.encoded is not None) == (len(attempts) > 1), "a ladder round reuses the encoding"
+        impossible.attempt, batch = outcome, [impossible]
+    assert attempts == [(MAX_FRAMES, 0.0), *((MAX_FRAMES, t) for t in (0.2, 0.4, 0.6, 0.8, 1.0))]
+    assert len(impossible.hypotheses) == 7
+    assert isinstance(outcome, dict)
+    assert "weather" in outcome["text"]
+
+
+def test_a_prompt_at_the_limit_is_taken(speech: Speech, make_job: MakeJob, decode_all: DecodeAll) -> None:
+    job = make_job(speech["weather"], prompt=" ".join(["a"] * 224))
+    assert len(job.previous_tokens) == 224
+    assert isinstance(decode_all([job])[job], dict)
+
+
+def test_more_than_thirty_seconds_is_refused(make_job: MakeJob) -> None:
+    with pytest.raises(RequestError, match="at most 30 seconds"):
+        make_job(np.zeros(480_001, np.int16))
+
+
+def test_the_canary_is_a_real_decode_in_the_smallest_window(decoder: Decoder, decode_all: DecodeAll) -> None:
+    noise = np.random.default_rng(0).integers(-300, 300, 8000).astype(np.int16)
+    job = decoder.job(
+        noise, Options(language="en", canary=True), is_cancelled=lambda: False, reply=lambda outcome: None
+    )
+    assert isinstance(decode_all([job])[job], dict)
+    assert len(job.hypotheses) == 1
+
+
+def _code(answer: Answer) -> str:
+    return answer.code if isinstance(answer, RequestError) else ""

@@ -1,0 +1,76 @@
+from dataclasses import replace
+
+import pytest
+
+from guard import TEMPERATURES, Attempt, Hypothesis, best_of, ends_in_repeat, is_silence, looks_wrong, next_attempt
+from options import Options
+
+GOOD = Hypothesis(
+    tokens=(1, 2, 3), text="a fine sentence", temperature=0.0, avg_logprob=-0.2, compression_ratio=1.1,
+    no_speech_prob=0.1, reached_cap=False,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "flaw",
+    [
+        {"compression_ratio": 2.5},
+        {"reached_cap": True},
+        {"avg_logprob": -1.1},
+        {"text": "x" * 90},
+        {"text": "It is late. It is late"},
+    ],
+)
+def test_each_flaw_alone_is_seen(flaw: dict[str, object]) -> None:
+    assert not looks_wrong(GOOD, Options(), speech_s=2)
+    assert looks_wrong(replace(GOOD, **flaw), Options(), speech_s=2)  # type: ignore[arg-type]  # one field of many types
+
+
+@pytest.mark.parametrize(
+    ("text", "repeat"),
+    [
+        ("The weather is fine. The weather is fine.", True),
+        ("So. The weather is fine, the weather is fine", True),
+        ("The weather is fine and the weather is warm", False),
+        ("no no no", False),
+        ("", False),
+    ],
+)
+def test_a_loop_shows_when_it_starts(text: str, repeat: bool) -> None:
+    assert ends_in_repeat(text) is repeat
+
+
+def test_thresholds_are_the_callers() -> None:
+    options = Options(compression_ratio_threshold=3.0, log_prob_threshold=-2.0)
+    assert not looks_wrong(replace(GOOD, compression_ratio=2.9, avg_logprob=-1.9), options, speech_s=2)
+
+
+def test_silence_needs_both_signs_and_is_not_tried_again() -> None:
+    silent = replace(GOOD, no_speech_prob=0.9, avg_logprob=-1.5)
+    assert is_silence(silent, Options())
+    assert not looks_wrong(silent, Options(), speech_s=2)
+    assert not is_silence(replace(silent, avg_logprob=-0.5), Options())
+    assert not is_silence(replace(silent, no_speech_prob=0.5), Options())
+
+
+def test_the_full_window_comes_first_and_then_the_ladder() -> None:
+    attempt: Attempt | None = Attempt(800, 0.0)
+    tried = []
+    while attempt is not None:
+        tried.append((attempt.frames, attempt.temperature))
+        attempt = next_attempt(attempt, Options())
+    assert tried == [(800, 0.0), *((3000, temperature) for temperature in TEMPERATURES)]
+
+
+def test_a_temperature_of_the_callers_own_gets_the_full_window_but_no_ladder() -> None:
+    options = Options(temperature=0.4)
+    assert next_attempt(Attempt(800, 0.4), options) == Attempt(3000, 0.4)
+    assert next_attempt(Attempt(3000, 0.4), options) is None
+
+
+def test_the_most_probable_that_does_not_loop_is_kept() -> None:
+    looped = replace(GOOD, avg_logprob=-0.1, compression_ratio=9.0)
+    unsure = replace(GOOD, avg_logprob=-1.4)
+    surer = replace(GOOD, avg_logprob=-1.2)
+    assert best_of([looped, unsure, surer], Options()) is surer
+    assert best_of([looped, replace(looped, avg_logprob=-0.3)], Options()) is looped
