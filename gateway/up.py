@@ -17,7 +17,6 @@ import uvloop
 from gateway import app
 from gateway.embedded import weights
 from gateway.embedded.launch import Launch, prepare_launch
-from gateway.embedded.linux import adopt_orphans, kill_children
 from gateway.embedded.report import Say, SetupError
 from gateway.embedded.server import EmbeddedTriton
 from gateway.embedded.wheel import install_triton
@@ -33,8 +32,6 @@ _BACKLOG: Final = 1024
 def up(settings: Settings) -> int:
     """Runs a Triton of our own and the gateway until a signal. Returns the exit code; raises SetupError."""
     say = _start_logging(settings)
-    # If the supervisor is killed, what it leaves comes to us.
-    adopt_orphans()
     # Until the event loop has its own way, SIGTERM ends downloads as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with bound(settings.host, settings.port) as listener:
@@ -45,10 +42,7 @@ def up(settings: Settings) -> int:
             files = {model: weights.fetch(settings.model, settings.cache_dir, say)}
             served = dataclasses.replace(settings, model=model, port=port)
             launch = prepare_launch(served, installation, files, folder)
-            try:
-                return _run(_up(served, launch, listener, say))
-            finally:
-                kill_children()
+            return _run(_up(served, launch, listener, say))
 
 
 def serve(settings: Settings) -> int:
@@ -59,10 +53,10 @@ def serve(settings: Settings) -> int:
 
 
 async def _up(settings: Settings, launch: Launch, listener: socket.socket, say: Say) -> int:
-    stop, lost = asyncio.Event(), asyncio.Event()
+    stop = asyncio.Event()
     main = _current_task()
     _on_signals(main.cancel)
-    async with EmbeddedTriton(launch, settings, lost=lost, say=say) as triton:
+    async with EmbeddedTriton(launch, settings, on_lost=stop.set, say=say) as triton:
 
         def end_at_once() -> None:
             triton.kill()
@@ -70,11 +64,8 @@ async def _up(settings: Settings, launch: Launch, listener: socket.socket, say: 
 
         _stop_on_signal(stop, end_at_once, say)
         settings = dataclasses.replace(settings, triton=triton.grpc_address)
-        async with asyncio.TaskGroup() as tasks:
-            losing = tasks.create_task(_stop_when(lost, stop))
-            await _serve_until(stop, settings, listener, say)
-            losing.cancel()
-    if lost.is_set():
+        await _serve_until(stop, settings, listener, say)
+    if triton.lost:
         raise SetupError("Triton was lost", details=triton.log_tail())
     return 0
 
@@ -93,11 +84,6 @@ async def _serve_until(stop: asyncio.Event, settings: Settings, listener: socket
     say(f"ready: {address} serves {settings.model} (Triton at {settings.triton})")
     say(f"try: curl -F file=@speech.flac -F model=whisper-1 {address}/v1/audio/transcriptions")
     await app.serve(settings, listener=listener, stop=stop)
-
-
-async def _stop_when(lost: asyncio.Event, stop: asyncio.Event) -> None:
-    await lost.wait()
-    stop.set()
 
 
 def _stop_on_signal(stop: asyncio.Event, end_at_once: Callable[[], object], say: Say) -> None:
@@ -132,7 +118,7 @@ def _run(main: Coroutine[Any, Any, int]) -> int:
 
 def _current_task() -> asyncio.Task[Any]:
     task = asyncio.current_task()
-    assert task is not None  # noqa: S101 - only called inside a coroutine
+    assert task is not None
     return task
 
 
@@ -144,7 +130,8 @@ def _start_logging(settings: Settings) -> Say:
 def bound(host: str, port: int) -> socket.socket:
     """A socket that has the address and does not listen yet. Raises SetupError if the address can't be had."""
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, _, _, address = found[0]
         listener = socket.socket(family, kind)
     except OSError as error:
         raise SetupError(f"can't listen on {host}: {error.strerror}; choose another address with --host") from None

@@ -1,6 +1,6 @@
 """Cuts a whole file into utterances, in one pass and in memory that does not grow with it."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -22,7 +22,7 @@ class AudioEnd:
 
 def cut_file(
     file: BinaryIO, *, max_audio_s: float, config: SegmenterConfig, scorer: SpeechScorer
-) -> Iterator[UtteranceCut | AudioEnd]:
+) -> Generator[UtteranceCut | AudioEnd, None, None]:
     """Yields the utterances of a seekable file in order, then one AudioEnd.
 
     Blocking work for a worker thread; closing the generator ends it. Raises what `decode` raises, possibly after the

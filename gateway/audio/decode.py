@@ -1,43 +1,46 @@
 """Decodes audio files to 16 kHz mono; the only importer of av."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from typing import BinaryIO
 
 import av
 import numpy as np
 from av.audio import AudioFrame, AudioStream
 from av.container import InputContainer
+from av.packet import Packet
 
+from gateway.audio.mp4_index import is_mp4, refuse_huge_index
 from gateway.audio.resample import MAX_RATE_HZ, MIN_RATE_HZ, Resampler
 from gateway.core.audio import SAMPLE_RATE_HZ, Samples
 from gateway.core.errors import AudioTooLong, BadAudio, UnsupportedAudio
 
 MAX_CHANNELS = 8
 READ_BUFFER_BYTES = 65_536
-DEMUXERS = ("wav", "flac", "mp3", "aac", "ogg", "mov", "matroska", "mpeg")
+DEMUXERS = ("wav", "flac", "mp3", "aac", "ogg", "matroska", "mpeg")
 DECODERS = (
     *(f"pcm_{name}" for name in ("u8", "s8", "s16le", "s16be", "s24le", "s24be", "s32le", "s32be")),
     *(f"pcm_{name}" for name in ("f32le", "f32be", "f64le", "f64be", "alaw", "mulaw")),
     *("adpcm_ms", "adpcm_ima_wav", "flac", "alac", "vorbis", "opus", "libopus"),
     *("mp3", "mp3float", "mp2", "mp2float", "aac", "ac3", "eac3", "amrnb", "amrwb"),
 )
-# What each container starts with, at an offset in bytes: it tells a damaged file (400) from a foreign one (415).
+# What containers start with: it tells a damaged file from a foreign one. The last are frame headers of mp3 and aac.
 SIGNATURES = (
-    *((0, magic) for magic in (b"RIFF", b"RF64", b"fLaC", b"OggS", b"ID3", b"\x1aE\xdf\xa3", b"\0\0\x01\xba")),
-    *((0, magic) for magic in (b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2", b"\xff\xf1", b"\xff\xf9")),
-    *((4, box) for box in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")),
+    *(b"fLaC", b"OggS", b"ID3", b"\x1aE\xdf\xa3", b"\0\0\x01\xba"),
+    *(b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2", b"\xff\xf1", b"\xff\xf9"),
 )
 
 
-def decode(file: BinaryIO, *, max_audio_s: float) -> Iterator[Samples]:
+def decode(file: BinaryIO, *, max_audio_s: float) -> Generator[Samples, None, None]:
     """Yields the first audio stream of a seekable file, shape (n,), about a second at a time.
 
-    What is damaged or cut off is left out: a file is as long as what could be decoded of it. FFmpeg sees the file object,
-    no name, and may open nothing else; demuxers and decoders are those of the lists above. Closing the generator ends
-    the work. Memory is a few seconds of audio, whatever the file claims.
+    What is damaged or cut off is left out: a file is as long as what could be decoded of it. FFmpeg sees the file
+    object, no name, and may open nothing else; demuxers and decoders are those of the lists above. Closing the
+    generator ends the work. Memory is a few seconds of audio, whatever the file claims.
 
-    Raises UnsupportedAudio (container, codec, channels, sample rate), BadAudio (empty, no audio stream, nothing that can
-    be decoded), AudioTooLong (as soon as more than `max_audio_s` came out, or at once where container and packets say so).
+    Raises UnsupportedAudio (container, codec, channels, sample rate), BadAudio (empty, no audio stream, nothing that
+    can be decoded), AudioTooLong (as soon as more than `max_audio_s` came out, or at once where container and packets
+    say so), and what `file` raises.
     """
     _refuse_too_long(file, max_audio_s)
     decoded_samples = 0
@@ -46,7 +49,8 @@ def decode(file: BinaryIO, *, max_audio_s: float) -> Iterator[Samples]:
             decoded_samples += len(samples)
             if decoded_samples > max_audio_s * SAMPLE_RATE_HZ:
                 raise _too_long(max_audio_s)
-            yield samples
+            if len(samples):
+                yield samples
     if not decoded_samples:
         raise BadAudio("The file has no audio that can be decoded.", param="file")
 
@@ -60,26 +64,29 @@ def _open(file: BinaryIO) -> InputContainer:
     head = file.read(12)
     if not head:
         raise BadAudio("The file is empty.", param="file")
+    mp4 = is_mp4(head)
+    if mp4:
+        refuse_huge_index(file)
     file.seek(0)
     try:
-        return av.open(
+        container: InputContainer = av.open(
             file,
             "r",
             container_options={
-                "format_whitelist": ",".join(DEMUXERS),
+                "format_whitelist": ",".join((*DEMUXERS, "mov") if mp4 else DEMUXERS),
                 "codec_whitelist": ",".join(DECODERS),
                 "protocol_whitelist": "none",
             },
-            options={"max_size": str(READ_BUFFER_BYTES)},
             metadata_errors="replace",
             buffer_size=READ_BUFFER_BYTES,
         )
     except av.FFmpegError as error:
-        if any(head[offset:].startswith(magic) for offset, magic in SIGNATURES):
+        if mp4 or head[8:] == b"WAVE" or head.startswith(SIGNATURES):
             raise BadAudio("The file is damaged: it can't be opened.", param="file") from error
         raise UnsupportedAudio(
             "The file is in no supported format: wav, flac, mp3, mp4, m4a, aac, ogg, opus, webm, mpeg.", param="file"
         ) from error
+    return container
 
 
 def _first_audio_stream(container: InputContainer) -> AudioStream:
@@ -110,30 +117,23 @@ def _refuse_too_long(file: BinaryIO, max_audio_s: float) -> None:
         if container.duration is None or container.duration <= max_audio_s * av.time_base:
             return
         present_s = 0.0
-        try:
-            for packet in container.demux(stream):
-                present_s += float((packet.duration or 0) * packet.time_base)
-                if present_s > max_audio_s:
-                    raise _too_long(max_audio_s)
-        except av.FFmpegError:
-            return
+        for packet in _packets(container, stream):
+            present_s += float((packet.duration or 0) * packet.time_base)
+            if present_s > max_audio_s:
+                raise _too_long(max_audio_s)
+
+
+def _packets(container: InputContainer, stream: AudioStream) -> "Iterator[Packet[AudioStream]]":
+    """Ends where the container can't be read on, and then without the packet that empties the decoder."""
+    with suppress(av.FFmpegError):
+        yield from container.demux(stream)
 
 
 def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
-    """Leaves out packets that can't be decoded, and ends where the container can't be read on."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.FFmpegError:
-            return
-        if packet is None:
-            return
-        try:
-            frames = packet.decode()
-        except av.FFmpegError:
-            continue
-        yield from frames
+    """Leaves out the packets that can't be decoded."""
+    for packet in _packets(container, stream):
+        with suppress(av.FFmpegError):
+            yield from packet.decode()
 
 
 def _mono(frames: Iterator[AudioFrame]) -> Iterator[Samples]:
@@ -155,7 +155,9 @@ class _Conversion:
     def __init__(self, frame: AudioFrame) -> None:
         _check_shape(frame.layout.nb_channels, frame.sample_rate)
         self._shape = _shape(frame)
-        self._mixer = av.AudioResampler(format="s16", layout="mono", rate=frame.sample_rate, frame_size=frame.sample_rate)
+        self._mixer = av.AudioResampler(
+            format="s16", layout="mono", rate=frame.sample_rate, frame_size=frame.sample_rate
+        )
         self._resampler = Resampler(frame.sample_rate)
 
     def takes(self, frame: AudioFrame) -> bool:

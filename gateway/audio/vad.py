@@ -15,9 +15,10 @@ SMOOTHED_FRAMES = 5
 
 
 class WebRtcScorer:
-    """Google's WebRTC detector behind an energy gate. A score is the share of the last SMOOTHED_FRAMES that it called speech.
+    """Google's WebRTC detector behind an energy gate.
 
-    Frames quieter than GATE_RMS (-70 dBFS) are silence without asking: no detector hears more than noise there.
+    A score is the share of the last SMOOTHED_FRAMES that the detector called speech. Frames quieter than GATE_RMS
+    (-70 dBFS) are silence without asking: no detector hears more than noise there.
     """
 
     def __init__(self) -> None:
@@ -27,6 +28,8 @@ class WebRtcScorer:
     def score(self, frames: Samples) -> Sequence[float]:
         """As SpeechScorer; ValueError where `frames` is not whole frames."""
         whole = frames.reshape(-1, FRAME_SAMPLES)
+        if not len(whole):
+            return []
         energy = np.einsum("ij,ij->i", whole, whole, dtype=np.int64)
         verdicts = np.zeros(len(whole))
         for index in np.flatnonzero(energy >= GATE_RMS**2 * FRAME_SAMPLES):

@@ -18,9 +18,9 @@ SLACK_FRAMES = 50
 class SegmenterConfig:
     """When speech starts and ends. Scores are 0..1, durations milliseconds.
 
-    Speech starts after `min_speech_ms` of frames that score `start_score` at first and at least `stop_score` from then on; it ends
-    after `silence_ms` of frames below `stop_score`. An utterance has `pre_roll_ms` before and `post_roll_ms` after its
-    speech, and is never longer than `max_utterance_ms`.
+    Speech starts after `min_speech_ms` of frames that score `start_score` at first and at least `stop_score` from then
+    on; it ends after `silence_ms` of frames below `stop_score`. An utterance has `pre_roll_ms` before and
+    `post_roll_ms` after its speech, and is never longer than `max_utterance_ms`.
     """
 
     start_score: float = 0.5
@@ -47,7 +47,7 @@ class SegmenterConfig:
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
-    """An utterance is open; `at_sample` is its first sample. It comes exactly once, before the utterance's UtteranceCut."""
+    """An utterance is open; `at_sample` is its first sample. It comes exactly once, before its UtteranceCut."""
 
     at_sample: int
 
@@ -165,7 +165,7 @@ class Segmenter:
         self._speaking = False
 
     def _cut_at_limit(self, events: list[Event]) -> None:
-        """Cuts at the quietest point before the limit and stays in the speaking state: what follows needs no new start."""
+        """Cuts at the quietest point before the limit and goes on speaking: what follows needs no new start."""
         limit = self._start + self._max_utterance
         search_start = limit - min(samples_of_ms(QUIET_SEARCH_MS), self._max_utterance // 2)
         searched = self._buffer[search_start - self._buffer_start : limit - self._buffer_start]

@@ -75,7 +75,7 @@ def check_platform(system: str, machine: str, libc: tuple[str, str]) -> Check:
     found = f"{system} {machine}, {name or 'no glibc'} {version}".strip()
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
     fits = (system, machine, name) == ("Linux", "x86_64", "glibc") and numbers >= _OLDEST_GLIBC
-    remedy = "use x86-64 Linux with glibc 2.35 or newer (Debian 12, Ubuntu 22.04), or `tritone serve --triton HOST:PORT`"
+    remedy = "use x86-64 Linux with glibc 2.35 or newer (Debian 12, Ubuntu 22.04), or `tritone serve --triton`"
     return Check("platform", found, "" if fits else remedy)
 
 

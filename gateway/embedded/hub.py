@@ -1,15 +1,15 @@
 """Models on the Hugging Face Hub: what a revision holds, with hashes, and its download."""
 
+import http.client
 import json
-import os
 import sys
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gateway.embedded.download import last_line, run_child
 from gateway.embedded.report import Say, SetupError
 
 WANTED: Final = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
@@ -17,68 +17,110 @@ WANTED: Final = ("config.json", "preprocessor_config.json", "model.bin", "tokeni
 _PATIENCE_S: Final = 5.0
 _MIB: Final = 1024 * 1024
 _NOT_FOUND: Final = (401, 403, 404)
-# In a child process: the client's threads and memory end with it, and its message is one line.
-_DOWNLOAD: Final = """
-import json, sys
-from huggingface_hub import snapshot_download
-sys.excepthook = lambda kind, error, _: print(f"{kind.__name__}: {error}", file=sys.stderr)
-snapshot_download(**json.loads(sys.argv[1]))
-"""
+_STALL_S: Final = 30.0
+_TRIES: Final = 3
+_PAUSE_S: Final = 0.5
 
 
-class HubUnreachable(Exception):
+class HubUnreachableError(Exception):
     """No answer from the Hub; the message says in a few words why."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubRevision:
-    """One commit of a model repository; `sha256` by file name, for the files the Hub has a hash of."""
+    """One commit of a model repository: the sizes of the wanted files, and SHA-256 of those the Hub has it for."""
 
     repository: str
     commit: str
+    size_bytes: dict[str, int]
     sha256: dict[str, str]
-    size_bytes: int
+
+    def path_of(self, file: str) -> str:
+        """Where its bytes are, below the Hub's address."""
+        return f"{self.repository}/resolve/{self.commit}/{file}"
 
 
 def look_up(repository: str, revision: str = "main") -> HubRevision:
-    """What the Hub holds. Raises HubUnreachable within seconds, SetupError when the Hub has no such model."""
-    from huggingface_hub import constants, get_token  # noqa: PLC0415 - half a second that a cached start need not spend
-
-    if constants.HF_HUB_OFFLINE:
-        raise HubUnreachable("HF_HUB_OFFLINE is set")
-    request = urllib.request.Request(  # noqa: S310 - the endpoint is the user's own setting
-        f"{constants.ENDPOINT}/api/models/{repository}/revision/{revision}?blobs=true"
-    )
-    if token := get_token():
-        request.add_unredirected_header("Authorization", f"Bearer {token}")
+    """What the Hub holds. Raises HubUnreachableError within seconds, SetupError when the Hub has no such model."""
+    request = _request(f"api/models/{repository}/revision/{revision}?blobs=true")
     try:
-        with urllib.request.urlopen(request, timeout=_PATIENCE_S) as answer:  # noqa: S310 - as above
+        with urllib.request.urlopen(request, timeout=_PATIENCE_S) as answer:  # noqa: S310 - the user's own endpoint
             found = json.load(answer)
     except urllib.error.HTTPError as error:
         if error.code in _NOT_FOUND:
             raise SetupError(f"the Hugging Face Hub has no public model {repository}") from None
-        raise HubUnreachable(f"it answered {error.code}") from None
-    except (OSError, ValueError) as error:
-        raise HubUnreachable(str(getattr(error, "reason", error))) from None
-    files = [file for file in found["siblings"] if any(Path(file["rfilename"]).match(name) for name in WANTED)]
+        raise HubUnreachableError(f"it answered {error.code}") from None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise HubUnreachableError(str(getattr(error, "reason", error))) from None
+    wanted = [file for file in found["siblings"] if any(Path(file["rfilename"]).match(name) for name in WANTED)]
+    files = {file["rfilename"]: file for file in wanted if "/" not in file["rfilename"]}
     return HubRevision(
         repository,
         found["sha"],
-        {file["rfilename"]: file["lfs"]["sha256"] for file in files if file.get("lfs")},
-        sum(file.get("size") or 0 for file in files),
+        {name: file["size"] for name, file in files.items()},
+        {name: file["lfs"]["sha256"] for name, file in files.items() if file.get("lfs")},
     )
 
 
 def download(revision: HubRevision, folder: Path, say: Say) -> None:
-    """Downloads the wanted files into `folder`, going on where an earlier try ended. Raises HubUnreachable."""
-    say(f"downloading {revision.repository} ({revision.size_bytes // _MIB} MiB) from the Hugging Face Hub")
-    arguments = {
-        "repo_id": revision.repository,
-        "revision": revision.commit,
-        "local_dir": str(folder),
-        "allow_patterns": WANTED,
-    }
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    done = run_child([sys.executable, "-c", _DOWNLOAD, json.dumps(arguments)], shown=sys.stderr.isatty())
-    if done.returncode != 0:
-        raise HubUnreachable(last_line(done.stderr))
+    """Downloads the wanted files into `folder`; a later call goes on where this one broke. Raises HubUnreachableError.
+
+    The Hub's own client starts a file anew in each process, which is hard on a line that breaks in the last of 1.5 GiB.
+    """
+    total_mib = sum(revision.size_bytes.values()) // _MIB
+    say(f"downloading {revision.repository} ({total_mib} MiB) from the Hugging Face Hub")
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, size_bytes in revision.size_bytes.items():
+        target = folder / file
+        if target.is_file():
+            continue
+        partial = folder / f"{file}.part"
+        reason = "it ended early"
+        for attempt in range(_TRIES):
+            time.sleep(attempt * _PAUSE_S)
+            try:
+                _continue_file(revision.path_of(file), partial, size_bytes)
+            except (OSError, http.client.HTTPException) as error:
+                reason = str(getattr(error, "reason", error))
+            if partial.is_file() and partial.stat().st_size == size_bytes:
+                partial.rename(target)
+                break
+        else:
+            raise HubUnreachableError(f"{file}: {reason}")
+
+
+def _continue_file(path: str, partial: Path, size_bytes: int) -> None:
+    """Appends what is missing, or starts anew where the server can't send a part."""
+    from tqdm import tqdm  # noqa: PLC0415 - `tritone doctor` runs where packages are missing
+
+    have_bytes = partial.stat().st_size if partial.is_file() else 0
+    request = _request(path)
+    if 0 < have_bytes < size_bytes:
+        request.add_header("Range", f"bytes={have_bytes}-")
+    with urllib.request.urlopen(request, timeout=_STALL_S) as answer:  # noqa: S310 - the user's own endpoint
+        resumed = answer.status == http.HTTPStatus.PARTIAL_CONTENT
+        bar = tqdm(
+            desc=partial.stem,
+            total=size_bytes,
+            initial=have_bytes if resumed else 0,
+            unit="B",
+            unit_scale=True,
+            unit_divisor=1024,
+            disable=not sys.stderr.isatty(),
+        )
+        with partial.open("ab" if resumed else "wb") as file, bar:
+            while data := answer.read(_MIB):
+                bar.update(file.write(data))
+
+
+def _request(path: str) -> urllib.request.Request:
+    # Its import takes a third of a second, which a start with cached weights need not spend.
+    from huggingface_hub import constants, get_token  # noqa: PLC0415
+
+    if constants.HF_HUB_OFFLINE:
+        raise HubUnreachableError("HF_HUB_OFFLINE is set")
+    request = urllib.request.Request(f"{constants.ENDPOINT}/{path}")  # noqa: S310 - the user's own endpoint
+    if token := get_token():
+        # Unredirected: the token is for the Hub, not for the storage it points to.
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
+    return request

@@ -1,5 +1,6 @@
 """What tritonserver is started with: its model repository, environment, ports and command line."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -26,7 +27,7 @@ _GRPC_PORT: Final = 8001
 _METRICS_PORT: Final = 8002
 # Holds 30 s of int16 for every request of a few batches, so that the region never grows while serving.
 _SHM_BYTES: Final = 32 * 1024 * 1024
-# The model's override (model_repository/whisper/config.pbtxt) for each setting; what is "auto" or 0 is left to the model.
+# The model's override (see its config.pbtxt) for each setting; "auto" and 0 leave the choice to the model.
 _MODEL_OVERRIDES: Final = {
     "device": "TRITONE_DEVICE",
     "compute_type": "TRITONE_COMPUTE_TYPE",
@@ -82,16 +83,16 @@ def prepare_launch(
     ]
     environment = build_environment(os.environ, settings, installation, run_dir)
     log_path = run_dir / "triton.log"
+    log_path.unlink(missing_ok=True)
     return Launch(tuple(command), environment, log_path, tuple(weights), http_port, grpc_port, metrics_port)
 
 
 def model_source() -> Path:
     """The folder of the `whisper` model: in the checkout, or beside the modules of an installed package."""
-    here = Path(__file__).resolve()
-    for base in (here.parents[2], here.parents[1]):
-        folder = base / "model_repository" / "whisper"
-        if (folder / "config.pbtxt").is_file():
-            return folder
+    package = Path(__file__).resolve().parents[1]
+    for repository in (package.parent / "model_repository", package / "_model_repository"):
+        if (repository / "whisper" / "config.pbtxt").is_file():
+            return repository / "whisper"
     raise SetupError("model_repository/whisper is missing from this installation of Tritone")
 
 
@@ -111,7 +112,7 @@ def build_repository(run_dir: Path, source: Path, weights: Mapping[str, Path]) -
 def build_environment(
     environ: Mapping[str, str], settings: Settings, installation: TritonInstallation, run_dir: Path
 ) -> dict[str, str]:
-    """The environment of tritonserver and its stubs. The gateway's own TRITONE_* variables (keys!) are not passed on."""
+    """The environment of tritonserver and its stubs; the gateway's own TRITONE_* variables stay with the gateway."""
     inherited = {name: value for name, value in environ.items() if not name.startswith(("TRITONE_", "PYTHON"))}
     overrides = {variable: str(getattr(settings, name)) for name, variable in _MODEL_OVERRIDES.items()}
     libpython = libpython_folder()
@@ -142,14 +143,8 @@ def libpython_folder() -> Path | None:
 
 def free_ports(*preferred: int) -> list[int]:
     """For each preferred loopback port: itself if nothing listens there, else a free one. All differ."""
-    held: list[socket.socket] = []
-    try:
-        for port in preferred:
-            held.append(_bound(port))
-        return [taken.getsockname()[1] for taken in held]
-    finally:
-        for taken in held:
-            taken.close()
+    with contextlib.ExitStack() as held:
+        return [held.enter_context(_bound(port)).getsockname()[1] for port in preferred]
 
 
 def _bound(port: int) -> socket.socket:

@@ -1,6 +1,7 @@
 """What Linux offers beyond Python's standard library: death signals between parent and child, adoption of orphans."""
 
 import ctypes
+import fcntl
 import os
 import signal
 from collections.abc import Callable
@@ -24,6 +25,16 @@ def dies_with_this_process() -> Callable[[], None]:
             os._exit(1)
 
     return ask
+
+
+def kill_group_at_hangup(pipe: int, group: int) -> None:
+    """SIGKILL for a process group when the last writer of `pipe` is gone, while somebody holds this reading end.
+
+    The kernel sends it (fcntl(2): F_SETOWN, F_SETSIG, O_ASYNC), so it reaches a process with every thread stuck.
+    """
+    fcntl.fcntl(pipe, fcntl.F_SETOWN, -group)
+    fcntl.fcntl(pipe, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def adopt_orphans() -> None:

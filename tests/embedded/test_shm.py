@@ -7,10 +7,16 @@ from pathlib import Path
 from gateway.embedded.shm import ShmPrefix, remove_ownerless_regions
 
 SHM = Path("/dev/shm")
-CLAIM = "from gateway.embedded.shm import ShmPrefix; import time; p = ShmPrefix(); print(p.text, flush=True); time.sleep(1000)"
+CLAIM = """
+import time
+from gateway.embedded.shm import ShmPrefix
+prefix = ShmPrefix()
+print(prefix.text, flush=True)
+time.sleep(1000)
+"""
 
 
-def test_regions_of_a_living_owner_stay_and_go_with_it():
+def test_regions_of_a_living_owner_stay_and_go_with_it() -> None:
     owner = subprocess.Popen([sys.executable, "-c", CLAIM], stdout=subprocess.PIPE, text=True)
     with owner:
         assert owner.stdout is not None
@@ -25,7 +31,7 @@ def test_regions_of_a_living_owner_stay_and_go_with_it():
         assert not list(SHM.glob(f"tritone_{owner.pid}_*"))
 
 
-def test_our_own_regions_go_and_the_claim_stays():
+def test_our_own_regions_go_and_the_claim_stays() -> None:
     ours, other = ShmPrefix(), ShmPrefix()
     (SHM / f"{ours.text}region").write_bytes(b"x")
     (SHM / f"{other.text}region").write_bytes(b"x")
@@ -37,7 +43,7 @@ def test_our_own_regions_go_and_the_claim_stays():
     assert not list(SHM.glob(f"{ours.text}*")) + list(SHM.glob(f"{other.text}*"))
 
 
-def test_what_is_not_ours_is_left_alone():
+def test_what_is_not_ours_is_left_alone() -> None:
     foreign = SHM / "tritone_foreign_region"
     foreign.write_bytes(b"x")
     try:

@@ -1,5 +1,6 @@
 """The supervisor with small children instead of Triton: nothing outlives it, whoever is killed."""
 
+import contextlib
 import json
 import os
 import signal
@@ -11,12 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from gateway.embedded.supervisor import BoundedLog
-from tests.embedded.conftest import regions_of, wait_until_gone
+from tests.embedded.leftovers import regions_of, wait_until_gone
 
 ROOT = Path(__file__).resolve().parents[2]
 SLEEP = ["sleep", "1000"]
-STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(1000)"
-PARENT = "import subprocess, time; print(subprocess.Popen(['sleep', '1000']).pid, flush=True); time.sleep(1000)"
+STUBBORN = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print('deaf', flush=True)
+time.sleep(1000)
+"""
+PARENT = """
+import subprocess, time
+print(subprocess.Popen(['sleep', '1000'], close_fds=False).pid, flush=True)
+time.sleep(1000)
+"""
 
 
 class Supervised:
@@ -29,15 +39,16 @@ class Supervised:
         self.orders, self.reports = process.stdin, process.stdout
 
     def report(self) -> dict[str, Any]:
-        return json.loads(self.reports.readline())
+        report: dict[str, Any] = json.loads(self.reports.readline())
+        return report
 
     def order(self, text: str) -> None:
-        self.orders.write(text.encode() + b"\n")
-        self.orders.flush()
+        os.write(self.orders.fileno(), text.encode() + b"\n")
 
     def child_says(self) -> str:
         """The first line of the child's output; blocks until it is written."""
-        follow = subprocess.Popen(["tail", "-n", "+1", "-F", self.log], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        command = ["tail", "-n", "+1", "-F", str(self.log)]
+        follow = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert follow.stdout is not None
         try:
             return follow.stdout.readline().decode().strip()
@@ -71,10 +82,11 @@ def supervised(tmp_path: Path, command: list[str], **changes: object) -> Iterato
         try:
             yield supervisor
         finally:
-            supervisor.process.kill()
+            with contextlib.suppress(BrokenPipeError, ValueError):
+                supervisor.order("kill")
 
 
-def test_a_closed_pipe_ends_everything(tmp_path):
+def test_a_closed_pipe_ends_everything(tmp_path: Path) -> None:
     with supervised(tmp_path, SLEEP) as supervisor:
         child = supervisor.report()["pid"]
         assert regions_of(supervisor.process.pid)
@@ -85,7 +97,7 @@ def test_a_closed_pipe_ends_everything(tmp_path):
         assert not regions_of(supervisor.process.pid)
 
 
-def test_a_killed_child_starts_again_and_its_regions_go(tmp_path):
+def test_a_killed_child_starts_again_and_its_regions_go(tmp_path: Path) -> None:
     with supervised(tmp_path, SLEEP) as supervisor:
         first = supervisor.report()["pid"]
         (owner,) = regions_of(supervisor.process.pid)
@@ -99,13 +111,20 @@ def test_a_killed_child_starts_again_and_its_regions_go(tmp_path):
         assert not leaked.exists()
 
 
-def test_the_pause_before_a_restart_doubles_up_to_its_limit(tmp_path):
+def test_a_command_that_can_not_run_is_in_the_log_and_tried_again(tmp_path: Path) -> None:
+    with supervised(tmp_path, ["/no/such/server"]) as supervisor:
+        assert supervisor.report()["returncode"] == 126
+        assert supervisor.report()["event"] == "ended"
+        assert supervisor.log.read_text().startswith("/no/such/server: No such file or directory\n")
+
+
+def test_the_pause_before_a_restart_doubles_up_to_its_limit(tmp_path: Path) -> None:
     with supervised(tmp_path, ["false"]) as supervisor:
         ends = [report for report in (supervisor.report() for _ in range(8)) if report["event"] == "ended"]
     assert [end["restart_in_s"] for end in ends] == [0.01, 0.02, 0.03, 0.03]
 
 
-def test_a_child_that_is_deaf_to_sigterm_is_killed_after_the_grace_time(tmp_path):
+def test_a_child_that_is_deaf_to_sigterm_is_killed_after_the_grace_time(tmp_path: Path) -> None:
     with supervised(tmp_path, [sys.executable, "-c", STUBBORN]) as supervisor:
         child = supervisor.report()["pid"]
         assert supervisor.child_says() == "deaf"
@@ -114,7 +133,7 @@ def test_a_child_that_is_deaf_to_sigterm_is_killed_after_the_grace_time(tmp_path
         wait_until_gone(child)
 
 
-def test_the_order_to_kill_does_not_wait_for_the_grace_time(tmp_path):
+def test_the_order_to_kill_does_not_wait_for_the_grace_time(tmp_path: Path) -> None:
     with supervised(tmp_path, [sys.executable, "-c", STUBBORN], grace_s=1e6) as supervisor:
         child = supervisor.report()["pid"]
         assert supervisor.child_says() == "deaf"
@@ -124,7 +143,7 @@ def test_the_order_to_kill_does_not_wait_for_the_grace_time(tmp_path):
         wait_until_gone(child)
 
 
-def test_sigterm_to_the_supervisor_ends_everything(tmp_path):
+def test_sigterm_to_the_supervisor_ends_everything(tmp_path: Path) -> None:
     with supervised(tmp_path, SLEEP) as supervisor:
         child = supervisor.report()["pid"]
         supervisor.process.terminate()
@@ -132,7 +151,7 @@ def test_sigterm_to_the_supervisor_ends_everything(tmp_path):
         wait_until_gone(child)
 
 
-def test_grandchildren_of_a_killed_child_are_killed(tmp_path):
+def test_grandchildren_of_a_killed_child_are_killed(tmp_path: Path) -> None:
     with supervised(tmp_path, [sys.executable, "-c", PARENT]) as supervisor:
         child = supervisor.report()["pid"]
         grandchild = int(supervisor.child_says())
@@ -141,7 +160,16 @@ def test_grandchildren_of_a_killed_child_are_killed(tmp_path):
         wait_until_gone(grandchild)
 
 
-def test_the_child_dies_with_a_killed_supervisor_and_the_next_one_removes_its_regions(tmp_path):
+def test_grandchildren_die_with_a_killed_supervisor(tmp_path: Path) -> None:
+    with supervised(tmp_path, [sys.executable, "-c", PARENT]) as supervisor:
+        child = supervisor.report()["pid"]
+        grandchild = int(supervisor.child_says())
+        supervisor.process.kill()
+        wait_until_gone(child)
+        wait_until_gone(grandchild)
+
+
+def test_the_child_dies_with_a_killed_supervisor_and_the_next_one_removes_its_regions(tmp_path: Path) -> None:
     with supervised(tmp_path, SLEEP) as supervisor:
         child = supervisor.report()["pid"]
         supervisor.process.kill()
@@ -153,7 +181,7 @@ def test_the_child_dies_with_a_killed_supervisor_and_the_next_one_removes_its_re
         assert not regions_of(supervisor.process.pid)
 
 
-def test_the_log_keeps_the_newest_lines_in_at_most_two_files(tmp_path):
+def test_the_log_keeps_the_newest_lines_in_at_most_two_files(tmp_path: Path) -> None:
     path = tmp_path / "triton.log"
     log = BoundedLog(path, max_bytes=100)
     for number in range(40):

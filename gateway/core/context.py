@@ -1,0 +1,64 @@
+"""What a session remembers of what it heard: the last sentence, its sound, and the language."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+
+from gateway.core.audio import DecodeOptions, Samples, Transcript, samples_of_ms
+from gateway.core.session_config import SessionConfig
+
+# A detection this sure is believed at once; a less sure one when the next utterance agrees. Whisper takes the likeliest
+# language however flat its guess is, which for a second of speech is often a wrong one.
+SURE_PROBABILITY = 0.8
+# Whisper takes at most 224 tokens of previous text, and a token is at least one byte of it.
+MAX_PROMPT_BYTES = 220
+# openai/whisper, transcribe.py: text from a higher temperature is not used as a prompt.
+MAX_PROMPT_TEMPERATURE = 0.5
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
+
+
+class Context:
+    """One session's memory; nothing of it is longer than a sentence or two seconds."""
+
+    def __init__(self) -> None:
+        self._sentence = ""
+        self._tail: Samples = np.empty(0, np.int16)
+        self._guess: str | None = None
+        self.language: str | None = None
+
+    def options(self, config: SessionConfig) -> DecodeOptions:
+        """`config.options` with the language that was found and the sentence that went before."""
+        given = config.options
+        prompt = given.prompt
+        if config.text_context and self._sentence:
+            joined = f"{prompt} {self._sentence}" if prompt else self._sentence
+            prompt = joined if len(joined.encode()) <= MAX_PROMPT_BYTES else prompt
+        return replace(given, language=given.language or self.language, prompt=prompt)
+
+    def lead(self, config: SessionConfig) -> Samples:
+        """The end of the utterance before, shape (n,), to be put in front of the next one; n may be 0."""
+        length = samples_of_ms(config.audio_context_ms)
+        return self._tail[len(self._tail) - min(length, len(self._tail)) :]
+
+    def learn(self, config: SessionConfig, samples: Samples, transcript: Transcript, text: str) -> None:
+        """Takes in an utterance, its transcript and the `text` that its client was given."""
+        steady = all(segment.temperature <= MAX_PROMPT_TEMPERATURE for segment in transcript.segments)
+        self._sentence = last_sentence(text) if config.text_context and steady else ""
+        length = min(samples_of_ms(config.audio_context_ms), len(samples))
+        self._tail = samples[len(samples) - length :].copy()
+        if text and self.language is None and config.options.language is None:
+            found = transcript.language
+            if transcript.language_probability >= SURE_PROBABILITY or found == self._guess:
+                self.language = found
+            self._guess = found
+
+
+def last_sentence(text: str) -> str:
+    """The last sentence of `text`; the end of it where it is longer than MAX_PROMPT_BYTES."""
+    sentence = _SENTENCE_END.split(text.strip())
+    last = next((part for part in reversed(sentence) if part), "")
+    while len(last.encode()) > MAX_PROMPT_BYTES:
+        _, space, rest = last.partition(" ")
+        last = rest if space else last[-MAX_PROMPT_BYTES // 4 :]
+    return last

@@ -1,0 +1,56 @@
+import pytest
+
+from gateway.api.keys import TELEMETRY
+from tests.serving import Gateway, form, get, post, wav
+
+
+async def test_the_clients_request_id_comes_back(gateway: Gateway) -> None:
+    reply, _ = await get(gateway, "/livez", headers={"x-request-id": "abc-1:2/3"})
+    assert reply.headers["x-request-id"] == "abc-1:2/3"
+
+
+@pytest.mark.parametrize("given", ["", "a b", "x" * 129, "é", '"><script>'])
+async def test_an_id_that_could_harm_a_log_is_replaced(gateway: Gateway, given: str) -> None:
+    reply, _ = await get(gateway, "/livez", headers={"x-request-id": given})
+    assert reply.headers["x-request-id"].startswith("req_")
+
+
+async def test_errors_carry_the_id_too(gateway: Gateway) -> None:
+    reply, _ = await post(gateway, form(b""), headers={"x-request-id": "bad-1"})
+    assert (reply.status, reply.headers["x-request-id"]) == (400, "bad-1")
+
+
+async def test_no_such_route(gateway: Gateway) -> None:
+    reply, body = await get(gateway, "/v2/nothing")
+    assert (reply.status, body["error"]["code"], body["error"]["type"]) == (404, "not_found", "invalid_request_error")
+
+
+async def test_a_method_that_is_not_taken(gateway: Gateway) -> None:
+    reply, body = await get(gateway, "/v1/audio/transcriptions")
+    assert (reply.status, body["error"]["code"], reply.headers["Allow"]) == (405, "method_not_allowed", "POST")
+
+
+async def test_a_bug_is_logged_once_and_not_told(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
+    gateway.backend.error = ZeroDivisionError("/secret/path")
+    reply, body = await post(gateway, form(wav(0.5)))
+    assert reply.status == 500
+    assert "secret" not in str(body)
+    assert reply.headers["x-request-id"] in body["error"]["message"]
+    assert [record.exc_info is not None for record in caplog.records].count(True) == 1
+
+
+async def test_requests_are_counted_by_route_not_by_path(gateway: Gateway) -> None:
+    await get(gateway, "/v1/models/base")
+    await get(gateway, "/nothing")
+    text = gateway.app[TELEMETRY].exposition().decode()
+    assert 'tritone_requests_total{route="/v1/models/{id}",status="200"} 1.0' in text
+    assert 'tritone_requests_total{route="none",status="404"} 1.0' in text
+
+
+async def test_no_word_of_the_client_is_logged(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    await post(gateway, form(wav(0.5), prompt="Rumpelstiltskin"))
+    await post(gateway, form(wav(0.5), colour="Rumpelstiltskin"))
+    logged = [str(vars(record)) for record in caplog.records if record.name.startswith("gateway")]
+    assert logged
+    assert not any("Rumpelstiltskin" in line or "piece" in line for line in logged)

@@ -1,0 +1,88 @@
+import pytest
+
+from gateway.core.admission import Admission, AdmissionLimits
+from gateway.core.errors import Overloaded
+
+
+def admission(*, max_requests: int = 2, permits: int = 2, waiting: int = 2, audio_s: float = 60.0) -> Admission:
+    return Admission(AdmissionLimits(max_requests, permits, waiting, audio_s))
+
+
+def test_requests_come_in_up_to_the_limit_and_leave() -> None:
+    gate = admission(max_requests=1)
+    with gate.enter():
+        assert gate.requests == 1
+        with pytest.raises(Overloaded):
+            gate.enter()
+    gate.enter()
+
+
+def test_permits_are_counted_and_given_back_once() -> None:
+    gate = admission(permits=2)
+    first, second = gate.admit(1), gate.admit(1)
+    assert not gate.permit_is_free
+    with pytest.raises(Overloaded):
+        gate.admit(1)
+    first.release()
+    first.release()
+    assert (gate.in_flight, first.held, second.held) == (1, False, True)
+
+
+def test_a_permit_comes_back_when_the_work_fails() -> None:
+    gate = admission()
+    with pytest.raises(ZeroDivisionError), gate.admit(1):
+        raise ZeroDivisionError
+    assert gate.in_flight == 0
+
+
+def test_those_who_wait_are_bounded_in_number() -> None:
+    gate = admission(waiting=2)
+    gate.wait(10)
+    place = gate.wait(10)
+    with pytest.raises(Overloaded):
+        gate.wait(10)
+    place.release()
+    assert (gate.waiting, gate.waiting_audio_s) == (1, 10)
+
+
+def test_waiting_audio_closes_the_door_but_not_on_those_inside() -> None:
+    gate = admission(waiting=9, audio_s=20)
+    gate.wait(20)
+    assert gate.full == "too much audio is waiting for the model"
+    with pytest.raises(Overloaded):
+        gate.enter()
+    gate.wait(20)
+
+
+def test_no_waiters_are_exactly_no_audio() -> None:
+    gate = admission(waiting=3)
+    places = [gate.wait(audio_s) for audio_s in (0.1, 0.2, 0.3)]
+    for place in places:
+        place.release()
+    assert gate.waiting_audio_s == 0.0
+    assert gate.full is None
+
+
+def test_retry_after_follows_the_measured_service_time() -> None:
+    gate = admission(permits=2, waiting=50)
+    assert gate.retry_after_s == 1
+    gate.served(4.0)
+    for _ in range(2):
+        gate.admit(1)
+    assert gate.retry_after_s == 4
+    for _ in range(4):
+        gate.wait(1)
+    assert gate.retry_after_s == 12
+    for _ in range(100):
+        gate.served(1.0)
+    assert 3 <= gate.retry_after_s <= 4
+
+
+def test_retry_after_is_bounded_and_told() -> None:
+    gate = admission(max_requests=1, permits=1)
+    gate.served(500.0)
+    gate.admit(1)
+    gate.enter()
+    with pytest.raises(Overloaded) as caught:
+        gate.enter()
+    assert caught.value.retry_after_s == 60

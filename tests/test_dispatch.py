@@ -1,0 +1,157 @@
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from gateway.core.admission import Admission, AdmissionLimits
+from gateway.core.audio import DecodeOptions, Utterance
+from gateway.core.deadline import Deadline
+from gateway.core.errors import BadAudio, DeadlineExceeded, ModelFailed
+from gateway.dispatch import Dispatch, DispatchLimits, Job
+from gateway.telemetry import Telemetry
+from gateway.triton.health import ModelWatch
+from tests.fakes import FakeTranscriber
+from tests.serving import eventually
+
+
+class Cuts:
+    """Half-second utterances; `blocks_at` waits in the thread until it is stopped, `fails_at` raises."""
+
+    def __init__(self, count: int, *, blocks_at: int = -1, fails_at: int = -1) -> None:
+        self.duration_s = count / 2
+        self.taken = 0
+        self.closed = False
+        self.inside = threading.Event()
+        self.stopped = threading.Event()
+        self._count, self._blocks_at, self._fails_at = count, blocks_at, fails_at
+
+    def next_utterance(self) -> Utterance | None:
+        assert not self.closed
+        if self.taken == self._blocks_at:
+            self.inside.set()
+            assert self.stopped.wait(10)
+        if self.taken == self._fails_at:
+            raise BadAudio("damaged")
+        if self.taken == self._count:
+            return None
+        self.taken += 1
+        return Utterance(self.taken - 1, (self.taken - 1) * 8000, np.zeros(8000, np.int16))
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def backend() -> FakeTranscriber:
+    return FakeTranscriber()
+
+
+@pytest.fixture
+def admission() -> Admission:
+    return Admission(AdmissionLimits(8, 4, 64, 1000))
+
+
+@pytest.fixture
+def dispatch(backend: FakeTranscriber, admission: Admission) -> Iterator[Dispatch]:
+    telemetry = Telemetry()
+    watch = ModelWatch(backend, telemetry, model="base", interval_s=60, timeout_s=1)
+    limits = DispatchLimits(file_fan_out=2, utterance_timeout_s=30)
+    with ThreadPoolExecutor(1) as decoders:
+        yield Dispatch(backend, admission, watch, telemetry, decoders=decoders, limits=limits)
+
+
+def job(timeout_s: float = 30.0) -> Job:
+    return Job("r", "base", DecodeOptions(), Deadline.after(timeout_s, now_s=time.monotonic()))
+
+
+async def test_a_file_is_decoded_no_faster_than_it_is_answered(dispatch: Dispatch, backend: FakeTranscriber) -> None:
+    backend.gate.clear()
+    cuts = Cuts(50)
+    running = asyncio.create_task(dispatch.transcribe_file(cuts, job()))
+    await backend.requests_are(2)
+    await eventually(lambda: cuts.taken == 3)
+    assert backend.most_in_flight == 2
+    backend.gate.set()
+    transcript = await running
+    assert transcript.text.split()[1::2] == [str(number) for number in range(50)]
+    assert [placed.segment.start_s for placed in transcript.segments] == [number / 2 for number in range(50)]
+    assert backend.most_in_flight == 2
+    assert cuts.closed
+
+
+async def test_files_share_the_permits(dispatch: Dispatch, backend: FakeTranscriber, admission: Admission) -> None:
+    backend.gate.clear()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3):
+            group.create_task(dispatch.transcribe_file(Cuts(5), job()))
+        await backend.requests_are(4)
+        await eventually(lambda: admission.waiting == 2)
+        assert backend.in_flight == 4
+        backend.gate.set()
+    assert (len(backend.requests), backend.most_in_flight, admission.in_flight) == (15, 4, 0)
+
+
+async def test_the_first_failure_ends_the_rest(dispatch: Dispatch, backend: FakeTranscriber) -> None:
+    cuts = Cuts(50, blocks_at=2)
+    backend.error = ModelFailed("wrong")
+    with pytest.raises(ModelFailed):
+        await dispatch.transcribe_file(cuts, job())
+    assert cuts.closed
+    assert backend.in_flight == 0
+    assert len(backend.requests) <= 2
+
+
+async def test_damaged_audio_ends_what_is_in_flight(dispatch: Dispatch, backend: FakeTranscriber) -> None:
+    backend.gate.clear()
+    with pytest.raises(BadAudio):
+        await dispatch.transcribe_file(Cuts(5, fails_at=1), job())
+    assert backend.in_flight == 0
+
+
+async def test_a_bug_is_told_before_an_expected_failure(dispatch: Dispatch, backend: FakeTranscriber) -> None:
+    backend.error = ZeroDivisionError("bug")
+    with pytest.raises(ZeroDivisionError):
+        await dispatch.transcribe_file(Cuts(5), job())
+
+
+async def test_the_deadline_ends_it_all(dispatch: Dispatch, backend: FakeTranscriber, admission: Admission) -> None:
+    backend.gate.clear()
+    cuts = Cuts(5)
+    with pytest.raises(DeadlineExceeded):
+        await dispatch.transcribe_file(cuts, job(timeout_s=0.05))
+    assert (backend.in_flight, admission.in_flight, admission.waiting, cuts.closed) == (0, 0, 0, True)
+
+
+async def test_a_decoder_in_a_thread_is_stopped_and_awaited_when_the_client_leaves(
+    dispatch: Dispatch, backend: FakeTranscriber
+) -> None:
+    cuts = Cuts(5, blocks_at=1)
+    running = asyncio.create_task(dispatch.transcribe_file(cuts, job()))
+    await eventually(cuts.inside.is_set)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert cuts.stopped.is_set()
+    assert cuts.closed
+    assert backend.in_flight == 0
+
+
+async def test_a_decoder_that_has_no_thread_yet_is_not_started(dispatch: Dispatch) -> None:
+    holding, waiting = Cuts(5, blocks_at=0), Cuts(5)
+    first = asyncio.create_task(dispatch.transcribe_file(holding, job()))
+    await eventually(holding.inside.is_set)
+    second = asyncio.create_task(dispatch.transcribe_file(waiting, job()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    second.cancel()
+    await asyncio.wait([second])
+    holding.stop()
+    await first
+    assert (waiting.taken, waiting.closed) == (0, True)
