@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from gateway.core.admission import Admission
 from gateway.core.audio import DecodeOptions, Transcript, Utterance
 from gateway.core.deadline import Deadline
 from gateway.core.errors import DeadlineExceeded, TritoneError
+from gateway.core.language_lock import LanguageLock
 from gateway.core.stitching import FileTranscript, Part, stitch
 from gateway.ports import Transcriber
 from gateway.telemetry import Telemetry
@@ -92,7 +93,8 @@ class Dispatch:
     async def transcribe_file(self, cuts: Cuts, job: Job) -> FileTranscript:
         """The transcript of a whole file; closes `cuts`. The first failure ends the rest. Raises a TritoneError.
 
-        Memory holds `file_fan_out` utterances and one more: the next is decoded when one of them was answered.
+        The first utterances are sent one by one until their language is sure; the others are then told it. Memory
+        holds `file_fan_out` utterances and one more: the next is decoded when one of them was answered.
         """
         parts: list[Part] = []
         try:
@@ -138,6 +140,7 @@ class Dispatch:
 
     async def _feed(self, cuts: Cuts, job: Job, group: asyncio.TaskGroup, parts: list[Part]) -> None:
         room = asyncio.Semaphore(self._limits.file_fan_out)
+        spoken = LanguageLock(job.options.language)
         decode_s = 0.0
         while True:
             started_at_s = time.monotonic()
@@ -147,14 +150,18 @@ class Dispatch:
                 self._telemetry.stage_seconds.labels("decode").observe(decode_s)
                 return
             await room.acquire()
-            group.create_task(self._part(utterance, job, room, parts))
+            known = replace(job, options=replace(job.options, language=spoken.language))
+            part = group.create_task(self._part(utterance, known, room, parts))
+            if spoken.language is None:
+                spoken.heard(await part)
 
-    async def _part(self, utterance: Utterance, job: Job, room: asyncio.Semaphore, parts: list[Part]) -> None:
+    async def _part(self, utterance: Utterance, job: Job, room: asyncio.Semaphore, parts: list[Part]) -> Transcript:
         try:
             transcript = await self.transcribe(utterance, job)
         finally:
             room.release()
         parts.append(Part(utterance.index, utterance.start_s, utterance.duration_s, transcript))
+        return transcript
 
     async def _in_thread(self, step: Callable[[], T], *, stop: Callable[[], None]) -> T:
         future: Future[T] = self._decoders.submit(step)

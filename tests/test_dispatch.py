@@ -68,7 +68,7 @@ def dispatch(backend: FakeTranscriber, admission: Admission) -> Iterator[Dispatc
 
 
 def job(timeout_s: float = 30.0) -> Job:
-    return Job("r", "base", DecodeOptions(), Deadline.after(timeout_s, now_s=time.monotonic()))
+    return Job("r", "base", DecodeOptions(language="en"), Deadline.after(timeout_s, now_s=time.monotonic()))
 
 
 async def test_a_file_is_decoded_no_faster_than_it_is_answered(dispatch: Dispatch, backend: FakeTranscriber) -> None:

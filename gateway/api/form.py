@@ -15,17 +15,24 @@ _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 # What OpenAI's API or ours knows and this server can't do yet; any value but these is refused.
 UNSUPPORTED: dict[str, frozenset[str]] = {
     "stream": frozenset({"false", "0"}),
-    "hotwords": frozenset({""}),
     "condition_on_previous_text": frozenset({"false", "0"}),
-    "chunking_strategy": frozenset(),
+    "chunking_strategy": frozenset({"auto"}),
     "include": frozenset(),
     "known_speaker_names": frozenset(),
     "known_speaker_references": frozenset(),
 }
-UNSUPPORTED_GRANULARITIES = frozenset({"word"})
 _KNOWN = frozenset(
     (
-        *("model", "language", "prompt", "response_format", "temperature", "timestamp_granularities", "beam_size"),
+        *(
+            "model",
+            "language",
+            "prompt",
+            "hotwords",
+            "response_format",
+            "temperature",
+            "timestamp_granularities",
+            "beam_size",
+        ),
         *("vad_filter", "no_speech_threshold", "log_prob_threshold", "compression_ratio_threshold", "timeout_s"),
     )
 )
@@ -67,9 +74,11 @@ def parse(fields: Iterable[tuple[str, str]], *, task: Task, max_timeout_s: float
         language=values.language(),
         task=task,
         prompt=values.text("prompt") or None,
+        hotwords=values.text("hotwords") or None,
         beam_size=values.integer("beam_size", low=1, high=MAX_BEAM_SIZE),
         temperature=values.number("temperature", low=0, high=1),
         timestamps=response_format in WITH_TIMES,
+        word_timestamps="word" in values.granularities,
         no_speech_threshold=values.number("no_speech_threshold", low=0, high=1),
         log_prob_threshold=values.number("log_prob_threshold", low=-100, high=0),
         compression_ratio_threshold=values.number("compression_ratio_threshold", low=0, high=100),
@@ -145,9 +154,7 @@ class _Values:
         for granularity in self.granularities:
             if granularity not in ("segment", "word"):
                 raise _invalid(param, "it must be segment or word")
-            if granularity in UNSUPPORTED_GRANULARITIES:
-                raise _unsupported(param)
-            if response_format not in WITH_TIMES:
+            if response_format is not ResponseFormat.VERBOSE_JSON:
                 raise _invalid(param, "it needs the response format verbose_json")
 
 

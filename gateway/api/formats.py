@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from gateway.api.form import ResponseFormat
-from gateway.core.audio import Segment, Task
+from gateway.core.audio import Segment, Task, Word
 from gateway.core.languages import LANGUAGE_NAMES
 from gateway.core.stitching import FileTranscript, PlacedSegment
 
@@ -17,14 +17,16 @@ def as_json(transcript: FileTranscript) -> dict[str, Any]:
     return {"text": transcript.text, "usage": _usage(transcript)}
 
 
-def as_verbose_json(transcript: FileTranscript, task: Task) -> dict[str, Any]:
+def as_verbose_json(transcript: FileTranscript, task: Task, *, words: bool) -> dict[str, Any]:
     """OpenAI's `verbose_json`; `language` is the English name, "unknown" where nothing was said."""
+    timed = [_word(word) for placed in transcript.segments for word in placed.segment.words]
     return {
         "task": task.value,
         "language": LANGUAGE_NAMES.get(transcript.language or "", _UNKNOWN_LANGUAGE),
         "duration": round(transcript.duration_s, 3),
         "text": transcript.text,
         "segments": [_segment(number, placed) for number, placed in enumerate(transcript.segments)],
+        **({"words": timed} if words else {}),
         "usage": _usage(transcript),
     }
 
@@ -57,6 +59,10 @@ def _segment(number: int, placed: PlacedSegment) -> dict[str, Any]:
         "compression_ratio": segment.compression_ratio,
         "no_speech_prob": segment.no_speech_prob,
     }
+
+
+def _word(word: Word) -> dict[str, Any]:
+    return {"word": word.text.strip(), "start": round(word.start_s, 3), "end": round(word.end_s, 3)}
 
 
 def _srt(segments: list[Segment]) -> str:

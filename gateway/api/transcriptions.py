@@ -44,7 +44,7 @@ async def _reply(request: web.Request, task: Task) -> web.Response:
             form = parse(upload.fields, task=task, max_timeout_s=app[SETTINGS].request_timeout_s)
             transcript = await _transcript(request, upload, form)
     if form.response_format is ResponseFormat.VERBOSE_JSON:
-        return json_response(as_verbose_json(transcript, task))
+        return json_response(as_verbose_json(transcript, task, words=form.options.word_timestamps))
     if form.response_format is ResponseFormat.JSON:
         return json_response(as_json(transcript))
     content_type = CONTENT_TYPES.get(form.response_format, "text/plain")

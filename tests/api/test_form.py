@@ -18,6 +18,7 @@ def test_every_supported_field_is_taken() -> None:
         MODEL,
         ("language", "haw"),
         ("prompt", "Ærø"),
+        ("hotwords", "Tritone"),
         ("response_format", "verbose_json"),
         ("temperature", "0"),
         ("timestamp_granularities[]", "segment"),
@@ -33,6 +34,7 @@ def test_every_supported_field_is_taken() -> None:
         language="haw",
         task=Task.TRANSLATE,
         prompt="Ærø",
+        hotwords="Tritone",
         beam_size=10,
         temperature=0.0,
         timestamps=True,
@@ -45,7 +47,7 @@ def test_every_supported_field_is_taken() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("stream", "false"), ("condition_on_previous_text", "false"), ("hotwords", "")],
+    [("stream", "false"), ("condition_on_previous_text", "false"), ("chunking_strategy", "auto")],
 )
 def test_what_changes_nothing_is_taken(name: str, value: str) -> None:
     parse([MODEL, (name, value)], task=Task.TRANSCRIBE, max_timeout_s=10)
@@ -55,10 +57,10 @@ def test_what_changes_nothing_is_taken(name: str, value: str) -> None:
     ("name", "value", "code"),
     [
         ("stream", "true", "unsupported_parameter"),
-        ("hotwords", "Tritone", "unsupported_parameter"),
         ("condition_on_previous_text", "true", "unsupported_parameter"),
-        ("timestamp_granularities[]", "word", "unsupported_parameter"),
-        ("chunking_strategy", "auto", "unsupported_parameter"),
+        ("timestamp_granularities[]", "syllable", "invalid_parameter"),
+        ("timestamp_granularities[]", "word", "invalid_parameter"),
+        ("chunking_strategy", "none", "unsupported_parameter"),
         ("include[]", "logprobs", "unsupported_parameter"),
         ("colour", "red", "unknown_parameter"),
         ("language[]", "en", "unknown_parameter"),

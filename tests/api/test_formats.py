@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 from gateway.api.form import ResponseFormat
 from gateway.api.formats import as_json, as_text, as_verbose_json
-from gateway.core.audio import Segment, Task
+from gateway.core.audio import Segment, Task, Word
 from gateway.core.stitching import FileTranscript, PlacedSegment
 
 
@@ -27,12 +29,14 @@ def test_silence_is_a_valid_answer_in_every_format() -> None:
     assert as_text(SILENCE, ResponseFormat.TEXT) == "\n"
     assert as_text(SILENCE, ResponseFormat.SRT) == ""
     assert as_text(SILENCE, ResponseFormat.VTT) == "WEBVTT\n\n"
-    verbose = as_verbose_json(SILENCE, Task.TRANSCRIBE)
+    verbose = as_verbose_json(SILENCE, Task.TRANSCRIBE, words=False)
     assert (verbose["language"], verbose["segments"], verbose["duration"]) == ("unknown", [], 0.25)
 
 
 def test_verbose_json_carries_the_figures_of_each_segment() -> None:
-    verbose = as_verbose_json(FileTranscript("Ja.", "de", 9.5, (said(" Ja.", 8.1234, 9),)), Task.TRANSCRIBE)
+    verbose = as_verbose_json(
+        FileTranscript("Ja.", "de", 9.5, (said(" Ja.", 8.1234, 9),)), Task.TRANSCRIBE, words=False
+    )
     assert verbose == {
         "task": "transcribe",
         "language": "german",
@@ -54,3 +58,11 @@ def test_verbose_json_carries_the_figures_of_each_segment() -> None:
         ],
         "usage": {"type": "duration", "seconds": 10},
     }
+
+
+def test_words_stand_beside_the_segments_when_they_were_asked_for() -> None:
+    placed = said(" Ja so.", 8, 9)
+    words = (Word(" Ja", 8.0, 8.4, 0.9), Word(" so.", 8.4, 9.0, 0.9))
+    timed = replace(placed, segment=replace(placed.segment, words=words))
+    verbose = as_verbose_json(FileTranscript("Ja so.", "de", 9.5, (timed,)), Task.TRANSCRIBE, words=True)
+    assert verbose["words"] == [{"word": "Ja", "start": 8.0, "end": 8.4}, {"word": "so.", "start": 8.4, "end": 9.0}]

@@ -71,7 +71,7 @@ async def test_fan_out_is_bounded_and_an_utterance_keeps_one_permit(start: Start
     async with start(file_fan_out=3) as gateway:
         gateway.backend.gate.clear()
         async with asyncio.TaskGroup() as group:
-            replying = group.create_task(post(gateway, form(wav(8.0))))
+            replying = group.create_task(post(gateway, form(wav(8.0), language="en")))
             await gateway.backend.requests_are(3)
             assert gateway.app[ADMISSION].in_flight == 3
             gateway.backend.gate.set()
@@ -79,6 +79,17 @@ async def test_fan_out_is_bounded_and_an_utterance_keeps_one_permit(start: Start
             assert reply.status == 200
         assert gateway.backend.most_in_flight == 3
         assert gateway.app[ADMISSION].in_flight == 0
+
+
+async def test_the_first_utterance_decides_the_language_of_the_file(gateway: Gateway) -> None:
+    gateway.backend.gate.clear()
+    async with asyncio.TaskGroup() as group:
+        replying = group.create_task(post(gateway, form(wav(5.0))))
+        await gateway.backend.requests_are(1)
+        gateway.backend.gate.set()
+        await replying
+    assert [options.language for _, _, options, _ in gateway.backend.requests][:2] == [None, "en"]
+    assert {options.language for _, _, options, _ in gateway.backend.requests[1:]} == {"en"}
 
 
 @pytest.mark.parametrize(

@@ -31,12 +31,12 @@ def error_of(failure: openai.APIStatusError) -> tuple[int, str | None, str | Non
         ({"temperature": 1.5}, (400, "invalid_parameter", "temperature")),
         ({"response_format": "xml"}, (400, "invalid_parameter", "response_format")),
         ({"include": ["logprobs"]}, (400, "unsupported_parameter", "include[]")),
-        ({"extra_body": {"hotwords": "Tritone"}}, (400, "unsupported_parameter", "hotwords")),
+        ({"extra_body": {"hotwords": "many words " * 300}}, (400, "prompt_too_long", "hotwords")),
         ({"extra_body": {"colour": "red"}}, (400, "unknown_parameter", "colour")),
         ({"extra_body": {"timeout_s": 0.001}}, (504, "deadline_exceeded", None)),
         (
-            {"response_format": "verbose_json", "timestamp_granularities": ["word"]},
-            (400, "unsupported_parameter", "timestamp_granularities[]"),
+            {"response_format": "srt", "timestamp_granularities": ["word"]},
+            (400, "invalid_parameter", "timestamp_granularities[]"),
         ),
     ],
 )

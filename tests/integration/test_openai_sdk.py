@@ -74,3 +74,18 @@ def test_models(client: openai.OpenAI) -> None:
     assert client.models.retrieve("tiny.en").object == "model"
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("gpt-4o")
+
+
+def test_words_have_times(client: openai.OpenAI) -> None:
+    answer = client.audio.transcriptions.create(
+        model="whisper-1",
+        file=SPEECH / "library.flac",
+        response_format="verbose_json",
+        timestamp_granularities=["word"],
+        extra_body={"hotwords": "library"},
+    )
+    assert answer.words
+    assert wrong_words("library", " ".join(word.word for word in answer.words)) <= 0.1
+    starts = [word.start for word in answer.words]
+    assert starts == sorted(starts)
+    assert all(word.start <= word.end <= float(answer.duration) for word in answer.words)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -18,8 +17,8 @@ from guard import Attempt
 from jobs import Job
 from layout import Layout, choose_layout
 from options import Options, RequestError
-
-SPEECH = Path(__file__).parent.parent / "fixtures" / "speech"
+from tests.fixtures.audio_files import TRANSCRIPTS
+from tests.fixtures.audio_files import speech as clip
 
 Answer: TypeAlias = "dict[str, Any] | RequestError"
 DecodeAll: TypeAlias = Callable[[list[Job]], dict[Job, Answer]]
@@ -32,7 +31,7 @@ def weights() -> Path:
 
 @pytest.fixture(scope="session")
 def layout() -> Layout:
-    return choose_layout({"device": "cpu"})
+    return choose_layout({"device": "cpu", "max_pending": "4"})
 
 
 @pytest.fixture(scope="session")
@@ -43,14 +42,13 @@ def decoder(weights: Path, layout: Layout) -> Decoder:
 @pytest.fixture(scope="session")
 def speech() -> dict[str, NDArray[np.int16]]:
     """Clips of 16 kHz speech by name."""
-    return {path.stem: _read(path) for path in sorted(SPEECH.glob("*.flac"))}
+    return {name: clip(name) for name in TRANSCRIPTS}
 
 
 @pytest.fixture(scope="session")
 def words() -> dict[str, str]:
     """What is said in each clip."""
-    lines = (SPEECH / "transcripts.txt").read_text().splitlines()
-    return dict(line.split("|", 1) for line in lines)
+    return TRANSCRIPTS
 
 
 @pytest.fixture
@@ -84,9 +82,3 @@ def decode_all(decoder: Decoder) -> DecodeAll:
         return answers
 
     return run
-
-
-def _read(path: Path) -> NDArray[np.int16]:
-    with av.open(str(path)) as container:
-        frames = [frame.to_ndarray() for frame in container.decode(audio=0)]
-    return np.concatenate([frame.reshape(-1) for frame in frames]).astype(np.int16)

@@ -58,7 +58,7 @@ def counts() -> Counts:
 
 @pytest.fixture
 def workers(decoder: Decoder, layout: Layout, counts: Counts) -> Iterator[Workers]:
-    running = Workers(decoder, layout, counts, max_pending=4, hang_limit_s=WITHIN_S)
+    running = Workers(decoder, layout, counts, hang_limit_s=WITHIN_S)
     yield running
     running.stop()
 
@@ -106,7 +106,7 @@ def test_a_batch_that_breaks_answers_each_of_its_jobs(layout: Layout, counts: Co
 
     replies = Replies(3)
     samples = np.ones(16000, np.int16)
-    workers = Workers(Breaking(), layout, counts, max_pending=4, hang_limit_s=WITHIN_S)  # type: ignore[arg-type]  # a fault that can't be made for real
+    workers = Workers(Breaking(), layout, counts, hang_limit_s=WITHIN_S)  # type: ignore[arg-type]  # a fault that can't be made for real
     try:
         workers.submit([job_for(decoder, samples, replies, str(n)) for n in range(3)])
         replies.wait()
@@ -122,7 +122,7 @@ def test_stopping_answers_what_was_taken(
     decoder: Decoder, layout: Layout, counts: Counts, speech: dict[str, Any]
 ) -> None:
     replies = Replies(4)
-    workers = Workers(decoder, layout, counts, max_pending=4, hang_limit_s=WITHIN_S)
+    workers = Workers(decoder, layout, counts, hang_limit_s=WITHIN_S)
     workers.submit([job_for(decoder, speech["weather"], replies, str(n), beam_size=1) for n in range(4)])
     workers.stop()
     assert sorted(name for name, _ in replies.outcomes) == ["0", "1", "2", "3"]

@@ -1,14 +1,20 @@
 """Chooses device, arithmetic and threads for the machine; each choice can be overridden by a parameter of the model."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import ctranslate2
+
+from windows import MAX_FRAMES
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How CTranslate2 is loaded and fed. `max_batch_frames` bounds the mel frames encoded at once."""
+    """How CTranslate2 is loaded and fed. `max_batch_frames` bounds the mel frames encoded at once.
+
+    Beyond `max_pending` utterances the model takes no more, and they gather into batches in Triton's bounded queue.
+    """
 
     device: str
     device_index: int
@@ -17,30 +23,29 @@ class Layout:
     threads_per_worker: int
     max_batch: int
     max_batch_frames: int
+    max_pending: int
 
 
 def choose_layout(overrides: dict[str, str], device_index: int = 0) -> Layout:
-    """The measured best for a CPU (docs/performance.md): one worker a core; on CUDA two feeders for one GPU."""
+    """The measured best for the device (docs/performance.md), with what `overrides` say instead."""
     wanted = overrides.get("device") or "auto"
     device = ("cuda" if ctranslate2.get_cuda_device_count() else "cpu") if wanted == "auto" else wanted
-    supported = ctranslate2.get_supported_compute_types(device)
-    if device == "cuda":
-        compute_type = (
-            "float16" if "float16" in supported else "int8_float16" if "int8_float16" in supported else "auto"
-        )
-        chosen = Layout(device, device_index, compute_type, 2, 1, 16, 16 * 3000)
-    else:
-        cores = len(os.sched_getaffinity(0))
-        threads = max(1, min(4, cores // 4))
-        chosen = Layout(
-            device, 0, "int8" if "int8" in supported else "auto", max(1, cores // threads), threads, 8, 4000
-        )
-    return Layout(
-        device=device,
-        device_index=chosen.device_index,
-        compute_type=overrides.get("compute_type") or chosen.compute_type,
-        workers=int(overrides.get("workers") or chosen.workers),
-        threads_per_worker=int(overrides.get("threads_per_worker") or chosen.threads_per_worker),
-        max_batch=int(overrides.get("max_batch") or chosen.max_batch),
-        max_batch_frames=int(overrides.get("max_batch_frames") or chosen.max_batch_frames),
-    )
+    best = _on_cuda(device_index) if device == "cuda" else _on_cpu()
+    given = {field.name: overrides[field.name] for field in fields(Layout) if overrides.get(field.name)}
+    chosen: dict[str, Any] = {name: int(text) if text.isdecimal() else text for name, text in given.items()}
+    return replace(best, **chosen | {"device": device})
+
+
+def _on_cuda(device_index: int) -> Layout:
+    supported = ctranslate2.get_supported_compute_types("cuda")
+    compute_type = next((kind for kind in ("float16", "int8_float16") if kind in supported), "auto")
+    # The second worker prepares features while the first keeps the GPU busy.
+    return Layout("cuda", device_index, compute_type, 2, 1, 16, 16 * MAX_FRAMES, 2 * 16)
+
+
+def _on_cpu() -> Layout:
+    supported = ctranslate2.get_supported_compute_types("cpu")
+    cores = len(os.sched_getaffinity(0))
+    threads = max(1, min(4, cores // 4))
+    workers = max(1, cores // threads)
+    return Layout("cpu", 0, "int8" if "int8" in supported else "auto", workers, threads, 8, 4000, 2 * workers)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +11,13 @@ import triton_python_backend_utils as pb_utils
 
 from decode import Decoder
 from jobs import Job
-from layout import choose_layout
+from layout import Layout, choose_layout
 from meters import Meters
 from options import Options, RequestError, parse_options
 from warmup import warm_up
 from workers import Workers
 
-OVERRIDES = (
-    "weights",
-    "device",
-    "compute_type",
-    "workers",
-    "threads_per_worker",
-    "max_batch",
-    "max_batch_frames",
-    "max_pending",
-    "hang_limit_s",
-)
+OVERRIDES = ("weights", "hang_limit_s", *(field.name for field in fields(Layout)))
 
 INVALID = {"invalid_parameter", "unsupported_parameter", "unsupported_language", "prompt_too_long", "audio_too_long"}
 
@@ -47,7 +38,6 @@ class TritonPythonModel:
             self._decoder,
             layout,
             Meters(pb_utils, args["model_name"]),
-            max_pending=int(overrides.get("max_pending") or 2 * layout.max_batch * layout.workers),
             hang_limit_s=float(overrides.get("hang_limit_s") or 60),
         )
 

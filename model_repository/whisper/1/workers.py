@@ -28,6 +28,9 @@ class Counts(Protocol):
 
 WATCH_EVERY_S = 2.0
 
+# Read before the weights are loaded: by then tritonserver may be gone.
+PARENT_PID = os.getppid()
+
 
 class Workers:
     """A fixed set of threads over one backlog of bounded size.
@@ -36,14 +39,12 @@ class Workers:
     ends the process with the stacks of all threads in the log: a hang becomes a crash, which can be seen and healed.
     """
 
-    def __init__(
-        self, decoder: Decoder, layout: Layout, counts: Counts, *, max_pending: int, hang_limit_s: float
-    ) -> None:
+    def __init__(self, decoder: Decoder, layout: Layout, counts: Counts, *, hang_limit_s: float) -> None:
         self._decoder = decoder
         self._backlog = Backlog(layout.max_batch, layout.max_batch_frames)
         self._spread = layout.device == "cpu"
         self._counts = counts
-        self._max_pending = max_pending
+        self._max_pending = layout.max_pending
         self._hang_limit_s = hang_limit_s
         self._changed = threading.Condition()
         self._pending = 0
@@ -136,9 +137,8 @@ class Workers:
                 self._changed.notify_all()
 
     def _watch_health(self) -> None:
-        parent = os.getppid()
         while not self._stopping.wait(WATCH_EVERY_S):
-            if os.getppid() != parent:
+            if os.getppid() != PARENT_PID:
                 os._exit(1)  # tritonserver is gone; nobody else ends an orphaned stub
             now_s = time.monotonic()
             if all(now_s - since_s < self._hang_limit_s for since_s in list(self._busy_since_s.values())):
