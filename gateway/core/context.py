@@ -6,11 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from gateway.core.audio import DecodeOptions, Samples, Transcript, samples_of_ms
+from gateway.core.language_lock import LanguageLock
 from gateway.core.session_config import SessionConfig
 
-# A detection this sure is believed at once; a less sure one when the next utterance agrees. Whisper takes the likeliest
-# language however flat its guess is, which for a second of speech is often a wrong one.
-SURE_PROBABILITY = 0.8
 # Whisper takes at most 224 tokens of previous text, and a token is at least one byte of it.
 MAX_PROMPT_BYTES = 220
 # openai/whisper, transcribe.py: text from a higher temperature is not used as a prompt.
@@ -24,8 +22,12 @@ class Context:
     def __init__(self) -> None:
         self._sentence = ""
         self._tail: Samples = np.empty(0, np.int16)
-        self._guess: str | None = None
-        self.language: str | None = None
+        self._lock = LanguageLock()
+
+    @property
+    def language(self) -> str | None:
+        """The language that was found, an ISO code."""
+        return self._lock.language
 
     def options(self, config: SessionConfig) -> DecodeOptions:
         """`config.options` with the language that was found and the sentence that went before."""
@@ -47,11 +49,8 @@ class Context:
         self._sentence = last_sentence(text) if config.text_context and steady else ""
         length = min(samples_of_ms(config.audio_context_ms), len(samples))
         self._tail = samples[len(samples) - length :].copy()
-        if text and self.language is None and config.options.language is None:
-            found = transcript.language
-            if transcript.language_probability >= SURE_PROBABILITY or found == self._guess:
-                self.language = found
-            self._guess = found
+        if text and config.options.language is None:
+            self._lock.heard(transcript)
 
 
 def last_sentence(text: str) -> str:

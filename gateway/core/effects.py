@@ -19,10 +19,11 @@ class PressureAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SpeechBegan:
-    """Utterance `index` is open; `at_ms` is its start."""
+    """Utterance `index` is open; `at_ms` is its start. `detected` is False where all audio counts as speech."""
 
     index: int
     at_ms: int
+    detected: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class SpeechEnded:
     index: int
     at_ms: int
     reason: CutReason
+    detected: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,8 @@ class Intake:
         numbered: list[SpeechBegan | UtteranceCut] = []
         for event in events:
             if isinstance(event, SpeechStarted):
-                numbered.append(SpeechBegan(self._next_index, ms_of_samples(self._origin + event.at_sample)))
+                at_ms = ms_of_samples(self._origin + event.at_sample)
+                numbered.append(SpeechBegan(self._next_index, at_ms, self._endpointing))
             else:
                 numbered.append(replace(event, utterance=self._on_clock(event.utterance)))
                 self._next_index += 1

@@ -66,8 +66,8 @@ Event: TypeAlias = SpeechStarted | UtteranceCut
 class Segmenter:
     """A state machine over 20 ms frames; the same frames and scores give the same events, however they are pushed.
 
-    Every position is an absolute sample index. The buffer holds the open utterance, or the pre-roll of the next one:
-    `max_utterance_ms` and a second of slack, allocated once.
+    Every position is an absolute sample index. The buffer holds the open utterance: `max_utterance_ms` and a second of
+    slack; in silence, only the pre-roll of the next one and the slack.
     """
 
     def __init__(self, config: SegmenterConfig) -> None:
@@ -78,7 +78,10 @@ class Segmenter:
         self._pre_roll = samples_of_ms(config.pre_roll_ms)
         self._post_roll = samples_of_ms(config.post_roll_ms)
         self._max_utterance = samples_of_ms(config.max_utterance_ms)
-        self._buffer: Samples = np.empty(self._max_utterance + (SLACK_FRAMES + 1) * FRAME_SAMPLES, np.int16)
+        slack = (SLACK_FRAMES + 1) * FRAME_SAMPLES
+        self._silent_samples = self._pre_roll + self._min_speech + slack
+        self._longest_samples = self._max_utterance + slack
+        self._buffer: Samples = np.empty(self._silent_samples, np.int16)
         self._buffer_start = 0
         self._received = 0
         self._position = 0
@@ -189,6 +192,10 @@ class Segmenter:
             speech_start = self._position if self._onset is None else self._onset
             keep_from = self._start if self._speaking else max(self._cut_end, speech_start - self._pre_roll)
             kept = self._buffer[keep_from - self._buffer_start : used]
+            needed = len(kept) + len(samples)
+            size = self._silent_samples if needed <= self._silent_samples else self._longest_samples
+            if size != len(self._buffer):
+                self._buffer = np.empty(size, np.int16)
             self._buffer[: len(kept)] = kept
             self._buffer_start = keep_from
             used = len(kept)

@@ -160,7 +160,7 @@ class Session:
         self._delivery.forget()
 
     def clear(self, *, now_s: float) -> list[Effect]:
-        """Throws the open utterance away, unheard."""
+        """Throws the open utterance away, unheard; the next one gets its index."""
         self._command(now_s)
         self.dropped_samples += self._intake.skip()
         self._apply_config()
@@ -185,7 +185,7 @@ class Session:
             return []
         if now_s - self._active_at_s >= self._limits.max_idle_s:
             return self.finish(now_s=now_s, error=IdleTimeout("Nothing was received for too long."))
-        if now_s - self._audio_at_s >= self._limits.stall_s:
+        if self._config.endpointing and now_s - self._audio_at_s >= self._limits.stall_s:
             return self._hear(self._intake.cut(CutReason.SILENCE), now_s)
         return []
 
@@ -225,7 +225,7 @@ class Session:
             effects += self._cancelled_partial()
             utterance = event.utterance
             end_ms = ms_of_samples(utterance.start_sample + len(utterance.samples))
-            effects.append(Notify(SpeechEnded(utterance.index, end_ms, event.reason)))
+            effects.append(Notify(SpeechEnded(utterance.index, end_ms, event.reason, self._config.endpointing)))
             effects += self._delivery.add(event, self._config, now_s=now_s)
         if events:
             self._apply_config()
@@ -244,8 +244,7 @@ class Session:
         ):
             return []
         utterance = self._intake.open_utterance()
-        if utterance is None:
-            return []
+        assert utterance is not None
         self._interim.sent(utterance.index, open_samples)
         # Speed is what counts here: greedy, and no times that nobody is told.
         options = replace(self._delivery.options(config), beam_size=1, timestamps=False, word_timestamps=False)
@@ -254,7 +253,8 @@ class Session:
     def _pressed(self) -> list[Effect]:
         action = self._pressure.update(self._held_samples, waits_for_model=bool(self._delivery.pending))
         buffered_ms = ms_of_samples(self._delivery.pending.samples + self._intake.open_samples)
-        return [Notify(Backpressure(action, buffered_ms))] if action and self.state is not State.CLOSING else []
+        ends = self.state is State.CLOSING or self._delivery.broken_by is not None
+        return [Notify(Backpressure(action, buffered_ms))] if action and not ends else []
 
     def _apply_config(self) -> None:
         config = self._next_config

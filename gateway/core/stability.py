@@ -12,7 +12,7 @@ class Agreement:
 
     Liu, Spanakis, Niehues, "Low-Latency Sequence-to-Sequence Speech Recognition and Translation by Partial Hypothesis
     Selection" (2020). Words agree without regard to case and punctuation; the newer form is taken. The punctuation
-    after the last stable word waits for the next word: a hypothesis likes to end in a full stop wherever its audio does.
+    after the last stable word waits for the next word: a hypothesis likes to end in a full stop where its audio does.
     """
 
     def __init__(self) -> None:

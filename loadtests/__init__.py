@@ -1,0 +1,1 @@
+"""Measures a running service: benchmarks beside other systems, and load."""

@@ -1,0 +1,92 @@
+"""What a session remembers, and what of it the next utterance is decoded with."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gateway.core.audio import DecodeOptions, Transcript
+from gateway.core.context import MAX_PROMPT_BYTES, Context, last_sentence
+from gateway.core.session_config import SessionConfig
+from tests.core.drive import audio_of, said, segment
+
+CONFIG = SessionConfig(model="base", text_context=True, audio_context_ms=100)
+
+
+def learned(*transcripts: Transcript, config: SessionConfig = CONFIG) -> Context:
+    context = Context()
+    for transcript in transcripts:
+        context.learn(config, audio_of(10), transcript, transcript.text)
+    return context
+
+
+def test_at_first_there_is_nothing() -> None:
+    assert Context().options(CONFIG) == CONFIG.options
+    assert len(Context().lead(CONFIG)) == 0
+
+
+@pytest.mark.parametrize(
+    ("transcripts", "language"),
+    [
+        ([said("a", language="de", language_probability=0.8)], "de"),
+        ([said("a", language="de")], None),
+        ([said("a", language="de"), said("b", language="de")], "de"),
+        ([said("a", language="de"), said("b", language="nl")], None),
+        ([said("", language="de", language_probability=0.9)], None),
+        (
+            [said("a", language="de", language_probability=0.9), said("b", language="nl", language_probability=0.9)],
+            "de",
+        ),
+    ],
+)
+def test_the_language_is_locked_once_it_is_sure(transcripts: list[Transcript], language: str | None) -> None:
+    assert learned(*transcripts).options(CONFIG).language == language
+
+
+def test_a_language_that_was_given_teaches_nothing() -> None:
+    given = replace(CONFIG, options=DecodeOptions(language="fr"))
+    context = learned(said("a", language="fr", language_probability=1.0), config=given)
+    assert context.language is None
+    assert context.options(given).language == "fr"
+
+
+def test_the_sentence_before_follows_the_clients_prompt_if_both_fit() -> None:
+    context = learned(said("One. Two!"))
+    assert context.options(CONFIG).prompt == "Two!"
+    assert context.options(replace(CONFIG, options=DecodeOptions(prompt="Names: Ada."))).prompt == "Names: Ada. Two!"
+    long = "x" * (MAX_PROMPT_BYTES - 4)
+    assert context.options(replace(CONFIG, options=DecodeOptions(prompt=long))).prompt == long
+
+
+def test_a_text_from_a_high_temperature_is_no_prompt() -> None:
+    assert learned(said("a b", segments=(segment("a b", temperature=0.6),))).options(CONFIG).prompt is None
+
+
+def test_without_context_nothing_is_kept() -> None:
+    plain = replace(CONFIG, text_context=False, audio_context_ms=0)
+    context = learned(said("One."), config=plain)
+    assert context.options(CONFIG).prompt is None
+    assert len(context.lead(CONFIG)) == 0
+
+
+def test_the_lead_is_the_end_of_the_sound_before() -> None:
+    context = learned(said("a"))
+    np.testing.assert_array_equal(context.lead(CONFIG), audio_of(10)[-1_600:])
+    np.testing.assert_array_equal(context.lead(replace(CONFIG, audio_context_ms=50)), audio_of(10)[-800:])
+    assert len(context.lead(replace(CONFIG, audio_context_ms=0))) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", ""),
+        ("One. Two? Three", "Three"),
+        ("One. Two? ", "Two?"),
+        ("今天。明天。", "明天。"),
+        ("a " * 200 + "end", ("a " * 108 + "end")),
+        ("语" * 100, "语" * 55),
+    ],
+)
+def test_last_sentence(text: str, sentence: str) -> None:
+    assert last_sentence(text) == sentence
+    assert len(sentence.encode()) <= MAX_PROMPT_BYTES
