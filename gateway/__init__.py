@@ -1,0 +1,1 @@
+"""Tritone: speech to text for many people at once."""

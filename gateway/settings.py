@@ -77,8 +77,8 @@ class Settings:
     file_vad: str = _setting(
         "webrtc", "voice activity detection of files; none cuts by length alone", choices=("webrtc", "none")
     )
-    file_start_score: float = _setting(0.5, "speech score at which an utterance starts", low=0, high=1)
-    file_stop_score: float = _setting(0.25, "speech score below which silence is counted", low=0, high=1)
+    file_start_score: float = _setting(0.6, "speech score at which an utterance starts", low=0, high=1)
+    file_stop_score: float = _setting(0.5, "speech score below which silence is counted", low=0, high=1)
     file_min_speech_ms: int = _setting(60, "shortest sound taken for speech", unit="ms", low=0)
     file_silence_ms: int = _setting(500, "silence that ends an utterance of a file", unit="ms", low=20)
     file_pre_roll_ms: int = _setting(300, "audio kept from before the speech", unit="ms", low=0)
