@@ -80,7 +80,7 @@ class Settings:
     file_start_score: float = _setting(0.6, "speech score at which an utterance starts", low=0, high=1)
     file_stop_score: float = _setting(0.5, "speech score below which silence is counted", low=0, high=1)
     file_min_speech_ms: int = _setting(60, "shortest sound taken for speech", unit="ms", low=0)
-    file_silence_ms: int = _setting(500, "silence that ends an utterance of a file", unit="ms", low=20)
+    file_silence_ms: int = _setting(400, "silence that ends an utterance of a file", unit="ms", low=20)
     file_pre_roll_ms: int = _setting(300, "audio kept from before the speech", unit="ms", low=0)
     file_post_roll_ms: int = _setting(300, "audio kept from after the speech", unit="ms", low=0)
     file_max_utterance_ms: int = _setting(28_000, "longest utterance of a file", unit="ms", low=1000, high=28_000)
