@@ -46,6 +46,7 @@ def build_app(settings: Settings, *, connect: Callable[[str], Backend] = TritonT
             max_waiting_utterances=settings.max_waiting_utterances,
             max_waiting_audio_s=settings.max_waiting_audio_s,
             interim_permits=settings.partial_permits,
+            interim_wait_s=settings.partial_wait_s,
         )
     )
     app[TELEMETRY].watch(app[ADMISSION])

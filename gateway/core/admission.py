@@ -28,7 +28,8 @@ class Lane(Enum):
 class AdmissionLimits:
     """Requests inside at once, utterances in the model at once, and what may wait for the model.
 
-    An interim result is let in only while fewer than `interim_permits` utterances are in the model.
+    An interim result is let in only while fewer than `interim_permits` utterances are in the model, and nobody else
+    waits; for that it waits `interim_wait_s` at most.
     """
 
     max_requests: int
@@ -36,6 +37,7 @@ class AdmissionLimits:
     max_waiting_utterances: int
     max_waiting_audio_s: float
     interim_permits: int = 4
+    interim_wait_s: float = 0.5
 
 
 class Permit:
@@ -99,10 +101,11 @@ class Admission:
             return "too much audio is waiting for the model"
         return None
 
-    @property
-    def permit_is_free(self) -> bool:
-        """Whether `admit` would give a permit, but for an interim result."""
-        return self.in_flight < self.limits.permits
+    def permit_is_free(self, lane: Lane = Lane.FILE) -> bool:
+        """Whether `admit` would give a permit."""
+        limits = self.limits
+        permits = min(limits.permits, limits.interim_permits) if lane is Lane.INTERIM else limits.permits
+        return self.in_flight < permits
 
     @property
     def retry_after_s(self) -> float:
@@ -120,8 +123,7 @@ class Admission:
 
     def admit(self, audio_s: float, lane: Lane = Lane.FILE) -> Permit:
         """A permit for one utterance of `audio_s`. Raises Overloaded when none is free for its lane."""
-        crowded = lane is Lane.INTERIM and self.in_flight >= self.limits.interim_permits
-        if crowded or not self.permit_is_free:
+        if not self.permit_is_free(lane):
             raise self.overloaded("the model is busy")
         self.in_flight += 1
         return Permit(self._give_back, audio_s)

@@ -20,7 +20,7 @@ def test_requests_come_in_up_to_the_limit_and_leave() -> None:
 def test_permits_are_counted_and_given_back_once() -> None:
     gate = admission(permits=2)
     first, second = gate.admit(1), gate.admit(1)
-    assert not gate.permit_is_free
+    assert not gate.permit_is_free()
     with pytest.raises(Overloaded):
         gate.admit(1)
     first.release()
