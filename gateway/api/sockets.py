@@ -105,7 +105,8 @@ async def converse(
         left = socket.close_code == WSCloseCode.ABNORMAL_CLOSURE or not door.live.finished
         reason = outbox.error.reason if outbox.error else "client_left" if left else "closed"
     except asyncio.CancelledError:
-        reason = "client_left"
+        # The connection is gone: because of the client, or of the error that ended it.
+        reason = outbox.error.reason if outbox.error else "client_left"
         raise
     finally:
         _leave(door, reason)

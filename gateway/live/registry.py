@@ -44,6 +44,11 @@ class Registry:
         return len(self._sessions)
 
     @property
+    def callers(self) -> int:
+        """How many have a seat."""
+        return len(self._seats_of)
+
+    @property
     def sessions(self) -> Iterable[LiveSession]:
         """The sessions there are now."""
         return tuple(self._sessions.values())
