@@ -102,7 +102,8 @@ async def converse(
             await _write(request, socket, outbox)
             reading.cancel()
         await _close(request, socket, outbox.error)
-        left = socket.close_code == WSCloseCode.ABNORMAL_CLOSURE or not door.live.finished
+        # Whoever answers the close has heard it all.
+        left = half.ended or socket.close_code == WSCloseCode.ABNORMAL_CLOSURE or not door.live.finished
         reason = outbox.error.reason if outbox.error else "client_left" if left else "closed"
     except asyncio.CancelledError:
         # The connection is gone: because of the client, or of the error that ended it.

@@ -17,7 +17,7 @@ from tests.serving import Gateway, eventually
 STREAM = "/v1/stream"
 REALTIME = "/v1/realtime?intent=transcription"
 # Cut by length alone, after a second, so that what is sent to the model is known without a detector.
-BY_LENGTH = {"stream_vad": "none"}
+BY_LENGTH: dict[str, Any] = {"stream_vad": "none", "session_stall_s": 60, "close_timeout_s": 0.5}
 SECOND = "?max_utterance_ms=1000&silence_ms=300"
 
 

@@ -126,7 +126,7 @@ async def test_a_client_that_closes_its_half_gets_every_final(start: Start) -> N
 
 
 async def test_a_half_close_without_a_word_leaves_the_session_for_its_client(start: Start) -> None:
-    async with start(**BY_LENGTH, session_stall_s=0.1) as gateway, talking_raw(gateway) as raw:
+    async with start(**BY_LENGTH | {"session_stall_s": 0.1}) as gateway, talking_raw(gateway) as raw:
         await raw.send(2, tone(0.5))
         raw.writer.write_eof()
         told, _ = await raw.told()
@@ -318,8 +318,8 @@ async def test_without_room_for_its_audio_a_session_waits_and_then_ends(start: S
 
 
 async def test_a_client_that_does_not_read_is_closed(start: Start) -> None:
-    settings = {"send_timeout_s": 0.1, "close_timeout_s": 0.1, "outbox_messages": 8}
-    async with start(**BY_LENGTH, **settings) as gateway, talking_raw(gateway) as raw:
+    settings = BY_LENGTH | {"send_timeout_s": 0.1, "close_timeout_s": 0.1, "outbox_messages": 8}
+    async with start(**settings) as gateway, talking_raw(gateway) as raw:
         gateway.backend.text = "a long text " * 20_000
         for _ in range(40):
             await raw.send(2, tone(1.0))
