@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,7 +26,8 @@ SECOND = "?max_utterance_ms=1000&silence_ms=300"
 def tone(duration_s: float) -> bytes:
     """Loud enough to be heard, as pcm16 at 16 kHz."""
     time_s = np.arange(int(duration_s * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
-    return (8_000 * np.sin(2 * np.pi * 300 * time_s)).astype("<i2").tobytes()
+    samples = (8_000 * np.sin(2 * np.pi * 300 * time_s)).astype("<i2")
+    return bytes(samples.tobytes())
 
 
 @dataclass
@@ -57,12 +60,23 @@ class Talker:
         return [message for message in self.told if message["type"] == kind]
 
 
+def kill(talker: Talker, *, reset: bool = False) -> None:
+    """The client's process is gone: its machine ends the connection, or resets it."""
+    if reset:
+        talker.socket.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection = talker.socket._response.connection
+    assert connection is not None
+    assert connection.transport is not None
+    connection.transport.abort()
+
+
 @asynccontextmanager
 async def talking(gateway: Gateway, url: str = STREAM + SECOND, **options: Any) -> AsyncIterator[Talker]:
     """A connection to `url`; its first message was received."""
-    async with gateway.client.ws_connect(url, **options) as socket:
-        talker = Talker(socket)
-        first = await socket.receive()
+    timeout = aiohttp.ClientWSTimeout(ws_close=1.0)
+    async with gateway.client.ws_connect(url, timeout=timeout, **options) as connected:
+        talker = Talker(connected)
+        first = await connected.receive()
         if first.type is aiohttp.WSMsgType.TEXT:
             talker.told.append(json.loads(first.data))
         yield talker

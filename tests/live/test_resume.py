@@ -1,12 +1,9 @@
 import asyncio
-import socket
-import struct
-from collections.abc import Callable
 
 import pytest
 
 from gateway.api.keys import LIVE
-from tests.live.talking import BY_LENGTH, SECOND, STREAM, Talker, nothing_is_left, refusal, talking, tone
+from tests.live.talking import BY_LENGTH, SECOND, STREAM, Talker, kill, nothing_is_left, refusal, talking, tone
 from tests.serving import Gateway, Start, eventually
 
 
@@ -19,22 +16,9 @@ def again(talker: Talker, last_utterance: int | None = None) -> str:
 
 async def break_off(gateway: Gateway, talker: Talker) -> None:
     """The connection is gone without a word, and the server has noticed."""
-    reset(talker)
+    kill(talker, reset=True)
     live = next(iter(gateway.app[LIVE].sessions))
     await eventually(lambda: not live.attached)
-
-
-def reset(talker: Talker) -> None:
-    """The client's machine resets the connection."""
-    connection = talker.socket.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    kill(talker)
-
-
-def kill(talker: Talker) -> None:
-    """The client's process is gone."""
-    transport = talker.socket._response.connection.transport  # type: ignore[union-attr]  # it has no public way
-    transport.abort()
 
 
 async def test_what_was_missed_is_told_and_the_session_goes_on(start: Start) -> None:
@@ -156,17 +140,15 @@ async def test_audio_of_a_connection_that_lost_the_session_is_not_taken(start: S
             assert second.told[-1]["audio_ms"] == until_ms < 30_000
 
 
-@pytest.mark.parametrize("leave", [kill, reset])
-async def test_the_last_words_wait_for_a_client_that_asked_for_them(
-    start: Start, leave: Callable[[Talker], None]
-) -> None:
+@pytest.mark.parametrize("reset", [False, True])
+async def test_the_last_words_wait_for_a_client_that_asked_for_them(start: Start, reset: bool) -> None:
     async with start(**BY_LENGTH) as gateway:
         gateway.backend.gate.clear()
         async with talking(gateway) as first:
             await first.socket.send_bytes(tone(0.5))
             await first.say("close")
             await gateway.backend.requests_are(1)
-            leave(first)
+            kill(first, reset=reset)
         live = next(iter(gateway.app[LIVE].sessions))
         gateway.backend.gate.set()
         await eventually(lambda: live.finished and not live.attached)

@@ -53,7 +53,7 @@ async def test_audio_as_the_first_message_takes_the_defaults(start: Start) -> No
         await socket.send_bytes(tone(0.5))
         await talker.say("close")
         assert await talker.rest() == 1000
-        assert [message["type"] for message in talker.told][0] == "session.started"
+        assert talker.told[0]["type"] == "session.started"
         assert len(talker.of("final")) == 1
 
 
@@ -251,10 +251,10 @@ async def test_nobody_comes_in_while_the_model_is_away(start: Start) -> None:
 
 
 async def test_a_name_belongs_to_one_session(start: Start) -> None:
-    async with start() as gateway, talking(gateway, STREAM + "?session_id=mine"):
-        async with talking(gateway, STREAM + "?session_id=mine") as second:
-            assert await second.rest() == 1008
-            assert second.told[0]["code"] == "session_exists"
+    mine = STREAM + "?session_id=mine"
+    async with start() as gateway, talking(gateway, mine), talking(gateway, mine) as second:
+        assert await second.rest() == 1008
+        assert second.told[0]["code"] == "session_exists"
 
 
 async def test_one_failure_is_told_and_several_end_the_session(start: Start) -> None:
@@ -362,9 +362,7 @@ async def test_stopping_does_not_wait_for_ever(start: Start) -> None:
         await nothing_is_left(gateway)
 
 
-async def test_a_bug_ends_one_session_with_1011_and_no_other(
-    start: Start, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_bug_ends_one_session_with_1011_and_no_other(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     async with start(**BY_LENGTH) as gateway, talking(gateway) as other, talking(gateway) as talker:
         gateway.backend.error = ZeroDivisionError()
         await talker.socket.send_bytes(tone(1.5))
