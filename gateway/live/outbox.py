@@ -34,10 +34,15 @@ class Outbox:
 
     def tell(self, message: Message) -> None:
         """Puts a message of the session at the end."""
+        is_partial = self._replaces_partials and isinstance(message, Partial)
+        if is_partial and self._partial is not None:
+            self._frames.remove(self._partial)
+            self._partial = None
+            self._telemetry.replaced.inc()
         for told in self._wire(message):
             self.put(told)
-            if self._replaces_partials and isinstance(message, Partial) and not self.closed:
-                self._overtake()
+        if is_partial and not self.closed:
+            self._partial = self._frames[-1]
 
     def put(self, told: Mapping[str, Any]) -> None:
         """Puts one JSON object at the end. What comes after `close` goes nowhere."""
@@ -68,13 +73,6 @@ class Outbox:
         if frame is self._partial:
             self._partial = None
         return frame
-
-    def _overtake(self) -> None:
-        """The newest frame is an interim result: an older one that still waits is out of date."""
-        if self._partial is not None:
-            self._frames.remove(self._partial)
-            self._telemetry.replaced.inc()
-        self._partial = self._frames[-1]
 
 
 def slow_reader() -> IdleTimeout:
