@@ -131,6 +131,8 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [output]
     root.setLevel(settings.log_level.upper())
+    # aiohttp warns with the subprotocols that a client offers: browsers have no other place for their key.
+    logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
 
 
 class JsonFormatter(logging.Formatter):

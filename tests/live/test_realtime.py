@@ -1,11 +1,27 @@
 import asyncio
+import io
+import logging
 from base64 import b64encode
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from gateway.core.errors import ModelFailed
-from tests.live.talking import BY_LENGTH, REALTIME, Talker, nothing_is_left, refusal, talking, talking_raw, tone
+from gateway.settings import Settings
+from gateway.telemetry import configure_logging
+from tests.live.talking import (
+    BY_LENGTH,
+    REALTIME,
+    SECOND,
+    STREAM,
+    Talker,
+    nothing_is_left,
+    refusal,
+    talking,
+    talking_raw,
+    tone,
+)
 from tests.serving import Gateway, Start
 
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
@@ -157,7 +173,22 @@ async def test_what_it_can_not_do_is_an_http_answer(gateway: Gateway, query: str
     assert error["code"] == code
 
 
-async def test_a_browser_offers_its_key_as_a_subprotocol(gateway: Gateway) -> None:
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """The log as the service writes it."""
+    root, stream = logging.getLogger(), io.StringIO()
+    handlers, level = root.handlers[:], root.level
+    configure_logging(Settings(), stream)
+    yield stream
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+async def test_a_browser_offers_its_key_as_a_subprotocol(log: io.StringIO, gateway: Gateway) -> None:
     offered = ("realtime", "openai-insecure-api-key.sk-1")
     async with gateway.client.ws_connect(REALTIME, protocols=offered) as socket:
         assert socket.protocol == "realtime"
+    async with gateway.client.ws_connect(STREAM + SECOND, protocols=offered[1:]) as socket:
+        assert socket.protocol is None
+    assert "/v1/realtime" in log.getvalue()
+    assert "sk-1" not in log.getvalue()

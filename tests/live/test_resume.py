@@ -3,7 +3,18 @@ import asyncio
 import pytest
 
 from gateway.api.keys import LIVE
-from tests.live.talking import BY_LENGTH, SECOND, STREAM, Talker, kill, nothing_is_left, refusal, talking, tone
+from tests.live.talking import (
+    BY_LENGTH,
+    SECOND,
+    STREAM,
+    Talker,
+    kill,
+    nothing_is_left,
+    refusal,
+    talking,
+    talking_raw,
+    tone,
+)
 from tests.serving import Gateway, Start, eventually
 
 
@@ -199,3 +210,12 @@ async def test_stopping_ends_sessions_that_wait_for_their_client(start: Start) -
             await break_off(gateway, first)
         await asyncio.wait_for(gateway.app.shutdown(), 5)
         await nothing_is_left(gateway)
+
+
+async def test_a_client_that_answers_no_ping_is_taken_for_lost(start: Start) -> None:
+    async with start(**BY_LENGTH, heartbeat_s=0.1) as gateway, talking_raw(gateway) as raw:
+        await raw.send(2, tone(0.5))
+        await eventually(lambda: len(gateway.app[LIVE]) == 1)
+        live = next(iter(gateway.app[LIVE].sessions))
+        await eventually(lambda: not live.attached)
+        assert live.listens
