@@ -10,13 +10,16 @@ from typing import Protocol
 
 from aiohttp import web
 
-from gateway.api import health, models, transcriptions
+from gateway.api import health, models, realtime, sessions, stream, transcriptions
 from gateway.api.boundary import boundary
-from gateway.api.keys import ADMISSION, DISPATCH, DRAINING, SETTINGS, STARTED_AT_UNIX_S, TELEMETRY, WATCH
+from gateway.api.keys import ADMISSION, DISPATCH, DRAINING, LIVE, SETTINGS, STARTED_AT_UNIX_S, TELEMETRY, WATCH
 from gateway.core.admission import Admission, AdmissionLimits
 from gateway.dispatch import Dispatch, DispatchLimits
+from gateway.live.budget import AudioBudget
+from gateway.live.registry import Registry, RegistryLimits
+from gateway.live.shared import Shared
 from gateway.ports import Transcriber
-from gateway.settings import Settings
+from gateway.settings import MIB, Settings
 from gateway.telemetry import Telemetry
 from gateway.triton.client import TritonTranscriber
 from gateway.triton.health import ModelWatch, Probe
@@ -42,16 +45,25 @@ def build_app(settings: Settings, *, connect: Callable[[str], Backend] = TritonT
             permits=settings.permits,
             max_waiting_utterances=settings.max_waiting_utterances,
             max_waiting_audio_s=settings.max_waiting_audio_s,
+            interim_permits=settings.partial_permits,
+            interim_wait_s=settings.partial_wait_s,
         )
     )
     app[TELEMETRY].watch(app[ADMISSION])
     app[DRAINING] = asyncio.Event()
     app[STARTED_AT_UNIX_S] = int(time.time())
     app.cleanup_ctx.append(_backend(connect))
+    app.cleanup_ctx.append(_live)
+    app.on_shutdown.append(_drain_live)
     app.router.add_post("/v1/audio/transcriptions", transcriptions.transcriptions)
     app.router.add_post("/v1/audio/translations", transcriptions.translations)
     app.router.add_get("/v1/models", models.models)
     app.router.add_get("/v1/models/{id}", models.model)
+    app.router.add_get("/v1/stream", stream.stream)
+    app.router.add_get("/v1/realtime", realtime.realtime)
+    app.router.add_get("/v1/sessions", sessions.sessions)
+    app.router.add_get("/v1/sessions/{id}", sessions.session)
+    app.router.add_delete("/v1/sessions/{id}", sessions.delete)
     app.router.add_get("/livez", health.livez)
     app.router.add_get("/readyz", health.readyz)
     app.router.add_get("/metrics", health.metrics)
@@ -116,3 +128,29 @@ def _backend(connect: Callable[[str], Backend]) -> Callable[[web.Application], A
             decoders.shutdown(wait=True, cancel_futures=True)
 
     return context
+
+
+async def _live(app: web.Application) -> AsyncIterator[None]:
+    settings, telemetry = app[SETTINGS], app[TELEMETRY].live
+    shared = Shared(
+        dispatch=app[DISPATCH],
+        telemetry=telemetry,
+        budget=AudioBudget(
+            telemetry, limit_bytes=settings.max_live_audio_mib * MIB, wait_s=settings.audio_budget_wait_s
+        ),
+        limits=settings.session_limits,
+        vad=settings.stream_vad,
+        final_timeout_s=settings.final_timeout_s,
+        partial_timeout_s=settings.partial_timeout_s,
+        grace_s=settings.session_grace_s,
+    )
+    limits = RegistryLimits(settings.max_sessions, settings.max_sessions_per_key)
+    app[LIVE] = Registry(shared, app[ADMISSION], limits)
+    app[LIVE].watch(app[TELEMETRY])
+    yield
+    await app[LIVE].close()
+
+
+async def _drain_live(app: web.Application) -> None:
+    """The connections end by themselves when their sessions do; the server waits for them."""
+    app[LIVE].drain(within_s=app[SETTINGS].drain_s)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from gateway.core.admission import Admission
+from gateway.core.admission import Admission, Lane
 from gateway.core.audio import DecodeOptions, Transcript, Utterance
 from gateway.core.deadline import Deadline
 from gateway.core.errors import DeadlineExceeded, TritoneError
@@ -59,6 +59,7 @@ class Job:
     model: str
     options: DecodeOptions
     deadline: Deadline
+    lane: Lane = Lane.FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ class Dispatch:
         """The transcript of one utterance, after waiting for a permit. Raises a TritoneError."""
         stages = self._telemetry.stage_seconds
         queued_at_s = time.monotonic()
-        async with self._turnstile.permit(utterance.duration_s) as permit:
+        async with self._turnstile.permit(utterance.duration_s, job.lane) as permit:
             sent_at_s = time.monotonic()
             stages.labels("queue").observe(sent_at_s - queued_at_s)
             limit = Deadline.after(self._limits.utterance_timeout_s, now_s=sent_at_s)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from gateway.core.segmenter import SegmenterConfig
+from gateway.core.session_config import SessionLimits
 
 ENV_PREFIX = "TRITONE_"
 MIB = 1024 * 1024
@@ -90,6 +91,10 @@ class Settings:
     )
     canary_timeout_s: float = _setting(10.0, "time for that answer", unit="seconds", low=0.05)
 
+    admin_key: str = _setting(
+        "", "bearer token for what changes the service; without one, only callers on this machine may"
+    )
+
     device: str = _setting("auto", "embedded Triton: device of the model", choices=("auto", "cpu", "cuda"))
     compute_type: str = _setting("auto", "embedded Triton: CTranslate2's compute type (int8, float16, ...)")
     model_workers: int = _setting(0, "embedded Triton: parallel workers of the model; 0 by cores", low=0)
@@ -97,6 +102,51 @@ class Settings:
     triton_ready_timeout_s: float = _setting(180.0, "embedded Triton: time to get ready", unit="seconds", low=1)
     triton_restart_min_s: float = _setting(0.5, "embedded Triton: first pause before a restart", unit="seconds", low=0)
     triton_restart_max_s: float = _setting(30.0, "embedded Triton: longest pause before one", unit="seconds", low=0)
+
+    stream_vad: str = _setting(
+        "webrtc", "voice activity detection of live sessions; none cuts by length alone", choices=("webrtc", "none")
+    )
+    stream_start_score: float = _setting(0.6, "live: speech score at which an utterance starts", low=0, high=1)
+    stream_stop_score: float = _setting(0.5, "live: speech score below which silence is counted", low=0, high=1)
+    stream_min_speech_ms: int = _setting(60, "live: shortest sound taken for speech", unit="ms", low=0)
+    stream_pre_roll_ms: int = _setting(300, "live: audio kept from before the speech", unit="ms", low=0, high=2000)
+    stream_post_roll_ms: int = _setting(300, "live: audio kept from after the speech", unit="ms", low=0)
+    partial_interval_ms: int = _setting(700, "live: new speech between interim results", unit="ms", low=100)
+    partial_permits: int = _setting(4, "live: an interim result waits while as many utterances are in Triton", low=1)
+    partial_wait_s: float = _setting(0.5, "live: how long it waits before it is left out", unit="seconds", low=0)
+    partial_timeout_s: float = _setting(5.0, "live: time for an interim result", unit="seconds", low=0.05)
+    final_timeout_s: float = _setting(
+        30.0, "live: time from the end of an utterance's turn to its text, waiting included", unit="seconds", low=0.05
+    )
+    max_sessions: int = _setting(256, "live sessions at once, those that wait for their client included", low=1)
+    max_sessions_per_key: int = _setting(64, "live sessions at once of one key, or of one address without keys", low=1)
+    max_live_audio_mib: int = _setting(128, "live: audio held for all sessions together", unit="MiB", low=1)
+    max_session_audio_ms: int = _setting(
+        30_000, "live: audio held for one session, above which it is not read from", unit="ms", low=16_000
+    )
+    max_message_bytes: int = _setting(MIB, "live: largest message of a client", unit="bytes", low=1024)
+    outbox_messages: int = _setting(256, "live: messages that wait for a client to read them", low=8)
+    send_timeout_s: float = _setting(
+        10.0, "live: time for a client to make room for a message before it is closed", unit="seconds", low=0.05
+    )
+    close_timeout_s: float = _setting(2.0, "live: time for a client to answer a close", unit="seconds", low=0.05)
+    configure_timeout_s: float = _setting(
+        10.0, "live: time for the first message of a client that gave no query", unit="seconds", low=0.05
+    )
+    heartbeat_s: float = _setting(30.0, "live: silence of a connection before it is pinged", unit="seconds", low=0.1)
+    audio_budget_wait_s: float = _setting(
+        10.0, "live: how long a session waits for room in max-live-audio-mib", unit="seconds", low=0.05
+    )
+    session_idle_s: float = _setting(60.0, "live: silence of a client that ends its session", unit="seconds", low=0.1)
+    session_age_s: float = _setting(4 * 3600.0, "live: greatest age of a session", unit="seconds", low=1)
+    session_grace_s: float = _setting(
+        30.0, "live: how long a session waits for a client whose connection broke", unit="seconds", low=0
+    )
+    session_stall_s: float = _setting(
+        2.0, "live: pause in a client's sending that ends the open utterance", unit="seconds", low=0.1
+    )
+    session_failures: int = _setting(3, "live: failures of the model in a row that end a session", low=1)
+    session_replay: int = _setting(32, "live: texts kept for a client that comes back", low=1)
 
     @property
     def file_segmenter(self) -> SegmenterConfig:
@@ -109,6 +159,32 @@ class Settings:
             pre_roll_ms=self.file_pre_roll_ms,
             post_roll_ms=self.file_post_roll_ms,
             max_utterance_ms=self.file_max_utterance_ms,
+        )
+
+    @property
+    def stream_segmenter(self) -> SegmenterConfig:
+        """How live audio is cut, where a client does not say. Raises ValueError as above."""
+        return SegmenterConfig(
+            start_score=self.stream_start_score,
+            stop_score=self.stream_stop_score,
+            min_speech_ms=self.stream_min_speech_ms,
+            pre_roll_ms=self.stream_pre_roll_ms,
+            post_roll_ms=self.stream_post_roll_ms,
+            max_utterance_ms=15_000,
+        )
+
+    @property
+    def session_limits(self) -> SessionLimits:
+        """What one live session may use."""
+        return SessionLimits(
+            max_pending_audio_ms=self.max_session_audio_ms,
+            max_idle_s=self.session_idle_s,
+            max_age_s=self.session_age_s,
+            max_message_bytes=self.max_message_bytes,
+            outbox=self.outbox_messages,
+            stall_s=self.session_stall_s,
+            max_failures=self.session_failures,
+            replay_finals=self.session_replay,
         )
 
 
@@ -188,8 +264,12 @@ def _check(settings: Settings) -> Settings:
     host, _, port = settings.triton.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:  # noqa: PLR2004 - the range of a port
         raise SettingsError(f"--triton or {env_name('triton')}: {settings.triton!r} is not HOST:PORT")
-    try:
-        _ = settings.file_segmenter
-    except ValueError as error:
-        raise SettingsError(f"--file-... or {ENV_PREFIX}FILE_...: {error}") from None
+    for name in ("file_segmenter", "stream_segmenter"):
+        try:
+            getattr(settings, name)
+        except ValueError as error:
+            prefix = name.removesuffix("segmenter")
+            raise SettingsError(
+                f"--{prefix.replace('_', '-')}... or {ENV_PREFIX}{prefix.upper()}...: {error}"
+            ) from None
     return settings

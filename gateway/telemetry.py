@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TextIO
 
@@ -12,6 +13,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.process_collector import ProcessCollector
 
 from gateway.core.admission import Admission
+from gateway.core.effects import AudioDropped, Backpressure, Failed, Final, Message
 from gateway.settings import Settings
 
 request_id_var: ContextVar[str] = ContextVar("request_id", default="")
@@ -46,6 +48,7 @@ class Telemetry:
         self.canaries = Counter("tritone_canaries", "Health checks through the model", ["outcome"], registry=registry)
         self.model_ready = Gauge("tritone_model_ready", "1 when the model answered lately", registry=registry)
         ProcessCollector(registry=registry)
+        self.live = LiveTelemetry(registry)
 
     def watch(self, admission: Admission) -> None:
         """Shows the admission's counts and limits; they are read when the metrics are."""
@@ -58,11 +61,65 @@ class Telemetry:
             ("tritone_waiting_audio_seconds", "Audio that waits for a permit", lambda: admission.waiting_audio_s),
         )
         for name, text, read in counts:
-            Gauge(name, text, registry=self.registry).set_function(read)
+            self.show(name, text, read)
+
+    def show(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """Adds a gauge that is read when the metrics are."""
+        Gauge(name, text, registry=self.registry).set_function(read)
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+class LiveTelemetry:
+    """The metrics of live sessions."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.refused = Counter(
+            "tritone_sessions_refused", "Live sessions that were not let in, by error code", ["code"], registry=registry
+        )
+        self.ended = Counter("tritone_sessions_ended", "Live sessions by how they ended", ["reason"], registry=registry)
+        self.finals = Counter(
+            "tritone_finals", "Utterances of live sessions, by ok or error code", ["outcome"], registry=registry
+        )
+        self.final_seconds = Histogram(
+            "tritone_final_seconds",
+            "From the arrival of the audio that ended an utterance to its text",
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self.partials = Counter(
+            "tritone_partials", "Interim results: told, skipped for want of room, late", ["outcome"], registry=registry
+        )
+        self.replaced = Counter(
+            "tritone_partials_replaced", "Interim results that a newer one overtook", registry=registry
+        )
+        self.backpressure = Counter(
+            "tritone_backpressure", "Times that a client was told to slow down", ["action"], registry=registry
+        )
+        self.dropped_seconds = Counter("tritone_dropped_seconds", "Audio that was dropped", registry=registry)
+        self.budget_waits = Counter(
+            "tritone_live_audio_waits", "Times that a session waited for room for its audio", registry=registry
+        )
+        self.slow_readers = Counter(
+            "tritone_slow_readers", "Clients that were closed because they did not read", ["bound"], registry=registry
+        )
+
+    def told(self, message: Message) -> None:
+        """Counts what a session has to tell, whether or not its client is there."""
+        match message:
+            case Final(latency_ms=latency_ms):
+                self.finals.labels("ok").inc()
+                self.final_seconds.observe(latency_ms / 1000)
+            case Failed(error=error):
+                self.finals.labels(error.reason).inc()
+            case Backpressure(action=action):
+                self.backpressure.labels(action.value).inc()
+            case AudioDropped(dropped_ms=dropped_ms):
+                self.dropped_seconds.inc(dropped_ms / 1000)
+            case _:
+                pass
 
 
 def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
@@ -74,6 +131,8 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [output]
     root.setLevel(settings.log_level.upper())
+    # aiohttp warns with the subprotocols that a client offers: browsers have no other place for their key.
+    logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
 
 
 class JsonFormatter(logging.Formatter):

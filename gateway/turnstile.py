@@ -1,53 +1,72 @@
-"""Lets utterances wait for a permit, first come, first served."""
+"""Lets utterances wait for a permit: those of live sessions first, then files; in a lane, first come, first served."""
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import TypeAlias
 
-from gateway.core.admission import Admission, Permit
+from gateway.core.admission import Admission, Lane, Permit
+
+_Place: TypeAlias = tuple[asyncio.Future[Permit], float]
 
 
 class Turnstile:
-    """The waiting line in front of an Admission; the admission bounds it."""
+    """The waiting lines in front of an Admission, in the order of their lanes; the admission bounds them."""
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
-        self._line: deque[tuple[asyncio.Future[Permit], float]] = deque()
+        self._lines: dict[Lane, deque[_Place]] = {lane: deque() for lane in Lane}
 
     @asynccontextmanager
-    async def permit(self, audio_s: float) -> AsyncIterator[Permit]:
-        """Holds a permit for one utterance, after waiting for it. Raises Overloaded when too many wait."""
-        permit = await self._turn(audio_s)
+    async def permit(self, audio_s: float, lane: Lane = Lane.FILE) -> AsyncIterator[Permit]:
+        """Holds a permit for one utterance, after waiting for it. Raises Overloaded when too many wait.
+
+        An interim result does not count among those who wait, and gives up with Overloaded when it waited too long.
+        """
+        if lane is Lane.INTERIM:
+            permit = await self._turn_soon(audio_s)
+        elif self._is_open(lane):
+            permit = self._admission.admit(audio_s, lane)
+        else:
+            with self._admission.wait(audio_s):
+                permit = await self._turn(audio_s, lane)
         try:
             yield permit
         finally:
             permit.release()
             self._wake()
 
-    async def _turn(self, audio_s: float) -> Permit:
-        if self._admission.permit_is_free and not self._line:
-            return self._admission.admit(audio_s)
-        place: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
-        with self._admission.wait(audio_s):
-            self._line.append((place, audio_s))
-            try:
-                return await place
-            except asyncio.CancelledError:
-                self._step_out(place, audio_s)
-                raise
+    def _is_open(self, lane: Lane) -> bool:
+        return self._admission.permit_is_free(lane) and not self._lines[lane]
 
-    def _step_out(self, place: asyncio.Future[Permit], audio_s: float) -> None:
-        if place.cancelled():
-            with suppress(ValueError):  # _wake may have passed over it already
-                self._line.remove((place, audio_s))
-        else:
-            # The permit came in the same turn of the loop as the cancellation.
-            place.result().release()
-            self._wake()
+    async def _turn_soon(self, audio_s: float) -> Permit:
+        if self._is_open(Lane.INTERIM):
+            return self._admission.admit(audio_s, Lane.INTERIM)
+        try:
+            async with asyncio.timeout(self._admission.limits.interim_wait_s):
+                return await self._turn(audio_s, Lane.INTERIM)
+        except TimeoutError:
+            raise self._admission.overloaded("there is no room for interim results") from None
+
+    async def _turn(self, audio_s: float, lane: Lane) -> Permit:
+        place: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
+        self._lines[lane].append((place, audio_s))
+        try:
+            return await place
+        except asyncio.CancelledError:
+            if place.cancelled():
+                with suppress(ValueError):  # _wake may have passed over it already
+                    self._lines[lane].remove((place, audio_s))
+            else:
+                # The permit came in the same turn of the loop as the cancellation.
+                place.result().release()
+                self._wake()
+            raise
 
     def _wake(self) -> None:
-        while self._line and self._admission.permit_is_free:
-            place, audio_s = self._line.popleft()
-            if not place.done():
-                place.set_result(self._admission.admit(audio_s))
+        for lane, line in self._lines.items():
+            while line and self._admission.permit_is_free(lane):
+                place, audio_s = line.popleft()
+                if not place.done():
+                    place.set_result(self._admission.admit(audio_s, lane))

@@ -30,6 +30,7 @@ class FakeTranscriber:
         self.canaries = 0
         self.requests: list[tuple[str, str, DecodeOptions, int]] = []
         self.closed = False
+        self.text = ""
 
     async def transcribe(
         self,
@@ -57,7 +58,7 @@ class FakeTranscriber:
             raise
         finally:
             self.in_flight -= 1
-        return transcript(f" piece {number}")
+        return transcript(self.text or f" piece {number}")
 
     async def requests_are(self, count: int) -> None:
         """Waits until `count` requests have come in."""

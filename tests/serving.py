@@ -34,8 +34,10 @@ Start: TypeAlias = Callable[..., AbstractAsyncContextManager[Gateway]]
 
 
 @asynccontextmanager
-async def listening(settings: Settings, backend: FakeTranscriber) -> AsyncIterator[Gateway]:
-    """A gateway on a free port of the loopback, as app.serve would run it."""
+async def listening(
+    settings: Settings, backend: FakeTranscriber, *, within_s: float = WITHIN_S
+) -> AsyncIterator[Gateway]:
+    """A gateway on a free port of the loopback, as app.serve would run it; what it is for ends `within_s`."""
     app = build_app(settings, connect=lambda _: backend)
     runner = build_runner(app)
     async with AsyncExitStack() as stack:
@@ -45,7 +47,7 @@ async def listening(settings: Settings, backend: FakeTranscriber) -> AsyncIterat
         await web.SockSite(runner, listener).start()
         port = listener.getsockname()[1]
         client = await stack.enter_async_context(aiohttp.ClientSession(f"http://127.0.0.1:{port}"))
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(within_s):
             yield Gateway(app, backend, port, client)
 
 

@@ -1,8 +1,9 @@
 import asyncio
+import dataclasses
 
 import pytest
 
-from gateway.core.admission import Admission, AdmissionLimits
+from gateway.core.admission import Admission, AdmissionLimits, Lane
 from gateway.core.errors import Overloaded
 from gateway.turnstile import Turnstile
 
@@ -10,8 +11,9 @@ from gateway.turnstile import Turnstile
 class Line:
     """Waiters at a turnstile, by name, and the order in which they came through."""
 
-    def __init__(self, *, permits: int = 1, waiting: int = 8) -> None:
-        self.admission = Admission(AdmissionLimits(1, permits, waiting, 1000))
+    def __init__(self, *, permits: int = 1, waiting: int = 8, **interim: float) -> None:
+        limits = AdmissionLimits(1, permits, waiting, 1000)
+        self.admission = Admission(dataclasses.replace(limits, **interim))  # type: ignore[arg-type]  # tests choose well
         self.turnstile = Turnstile(self.admission)
         self.through: list[str] = []
 
@@ -88,3 +90,47 @@ async def test_the_line_is_bounded() -> None:
     leave.set()
     await asyncio.wait(tasks)
     assert line.admission.in_flight == 0
+
+
+async def through(line: Line, lane: Lane, name: str, leave: asyncio.Event) -> None:
+    async with line.turnstile.permit(1.0, lane):
+        line.through.append(name)
+        await leave.wait()
+
+
+async def test_live_sessions_go_first_then_files_then_interim_results() -> None:
+    line, leave = Line(), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(line.come("busy", leave))
+        await turns()
+        for name, lane in (("interim", Lane.INTERIM), ("file", Lane.FILE), ("live", Lane.LIVE), ("live 2", Lane.LIVE)):
+            group.create_task(through(line, lane, name, leave))
+            await turns()
+        assert line.admission.waiting == 3
+        leave.set()
+    assert line.through == ["busy", "live", "live 2", "file", "interim"]
+
+
+async def test_interim_results_leave_permits_for_others() -> None:
+    line, leave = Line(permits=8, interim_permits=1, interim_wait_s=30), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        for name in ("first", "second"):
+            group.create_task(through(line, Lane.INTERIM, name, leave))
+        await turns()
+        group.create_task(line.come("file", leave))
+        await turns()
+        assert line.through == ["first", "file"]
+        leave.set()
+    assert line.through == ["first", "file", "second"]
+    assert line.admission.in_flight == 0
+
+
+async def test_an_interim_result_gives_up() -> None:
+    line, leave = Line(interim_wait_s=0.01), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(line.come("busy", leave))
+        await turns()
+        with pytest.raises(Overloaded):
+            await through(line, Lane.INTERIM, "interim", leave)
+        leave.set()
+    assert line.through == ["busy"]

@@ -6,10 +6,10 @@ import re
 import time
 import uuid
 
-from aiohttp import web
+from aiohttp import WSCloseCode, web
 from aiohttp.typedefs import Handler
 
-from gateway.api.keys import REQUEST_ID, TELEMETRY
+from gateway.api.keys import REQUEST_ID, SOCKET, TELEMETRY
 from gateway.api.replies import bug_response, error_response, http_error_response
 from gateway.core.errors import TritoneError
 from gateway.telemetry import request_id_var
@@ -60,6 +60,9 @@ async def _answer(request: web.Request, handler: Handler) -> tuple[web.StreamRes
     except Exception:
         # The one broad catch: a bug is logged here, and the client is told nothing but the id.
         logger.exception("a bug ended this request")
+        if socket := request.get(SOCKET):
+            await socket.close(code=WSCloseCode.INTERNAL_ERROR, message=b"internal_error", drain=False)
+            return socket, "internal_error"
         return bug_response(request[REQUEST_ID]), "internal_error"
 
 

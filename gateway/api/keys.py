@@ -6,6 +6,7 @@ from aiohttp import web
 
 from gateway.core.admission import Admission
 from gateway.dispatch import Dispatch
+from gateway.live.registry import Registry
 from gateway.settings import Settings
 from gateway.telemetry import Telemetry
 from gateway.triton.health import ModelWatch
@@ -16,6 +17,8 @@ ADMISSION = web.AppKey("admission", Admission)
 WATCH = web.AppKey("watch", ModelWatch)
 DISPATCH = web.AppKey("dispatch", Dispatch)
 DRAINING = web.AppKey("draining", asyncio.Event)
+LIVE = web.AppKey("live", Registry)
 STARTED_AT_UNIX_S = web.AppKey("started_at_unix_s", int)
 
 REQUEST_ID = web.RequestKey("request_id", str)
+SOCKET = web.RequestKey("socket", web.WebSocketResponse)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum, auto
 from types import TracebackType
 from typing import Self
 
@@ -15,14 +16,28 @@ _RETRY_AFTER_MIN_S = 1.0
 _RETRY_AFTER_MAX_S = 60.0
 
 
+class Lane(Enum):
+    """Who an utterance is for: people who talk now, a file, or an interim result that may as well be left out."""
+
+    LIVE = auto()
+    FILE = auto()
+    INTERIM = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
-    """Requests inside at once, utterances in the model at once, and what may wait for the model."""
+    """Requests inside at once, utterances in the model at once, and what may wait for the model.
+
+    An interim result is let in only while fewer than `interim_permits` utterances are in the model, and nobody else
+    waits; for that it waits `interim_wait_s` at most.
+    """
 
     max_requests: int
     permits: int
     max_waiting_utterances: int
     max_waiting_audio_s: float
+    interim_permits: int = 4
+    interim_wait_s: float = 0.5
 
 
 class Permit:
@@ -44,6 +59,12 @@ class Permit:
         if self._release is not None:
             release, self._release = self._release, None
             release()
+
+    def hand_over(self) -> "Permit":
+        """The same right in other hands; this object does not hold it any more."""
+        taken = Permit(self.release, self.audio_s)
+        taken._release, self._release = self._release, None
+        return taken
 
     def __enter__(self) -> Self:
         return self
@@ -68,6 +89,11 @@ class Admission:
         """Why `enter` would refuse, or None."""
         if self.requests >= self.limits.max_requests:
             return "too many requests are in progress"
+        return self.congested
+
+    @property
+    def congested(self) -> str | None:
+        """Why nobody who brings more audio should come in, or None."""
         if (
             self.waiting >= self.limits.max_waiting_utterances
             or self.waiting_audio_s >= self.limits.max_waiting_audio_s
@@ -75,10 +101,11 @@ class Admission:
             return "too much audio is waiting for the model"
         return None
 
-    @property
-    def permit_is_free(self) -> bool:
+    def permit_is_free(self, lane: Lane = Lane.FILE) -> bool:
         """Whether `admit` would give a permit."""
-        return self.in_flight < self.limits.permits
+        limits = self.limits
+        permits = min(limits.permits, limits.interim_permits) if lane is Lane.INTERIM else limits.permits
+        return self.in_flight < permits
 
     @property
     def retry_after_s(self) -> float:
@@ -90,14 +117,14 @@ class Admission:
     def enter(self) -> Permit:
         """Lets a request in, before its body is read. Raises Overloaded."""
         if reason := self.full:
-            raise self._overloaded(reason)
+            raise self.overloaded(reason)
         self.requests += 1
         return Permit(self._leave)
 
-    def admit(self, audio_s: float) -> Permit:
-        """A permit for one utterance of `audio_s`. Raises Overloaded when none is free."""
-        if not self.permit_is_free:
-            raise self._overloaded("the model is busy")
+    def admit(self, audio_s: float, lane: Lane = Lane.FILE) -> Permit:
+        """A permit for one utterance of `audio_s`. Raises Overloaded when none is free for its lane."""
+        if not self.permit_is_free(lane):
+            raise self.overloaded("the model is busy")
         self.in_flight += 1
         return Permit(self._give_back, audio_s)
 
@@ -107,7 +134,7 @@ class Admission:
         The limit on waiting audio acts at the door alone: a request that is inside should not fail half-way for it.
         """
         if self.waiting >= self.limits.max_waiting_utterances:
-            raise self._overloaded("too many utterances are waiting for the model")
+            raise self.overloaded("too many utterances are waiting for the model")
         self.waiting += 1
         self.waiting_audio_s += audio_s
         return Permit(lambda: self._stop_waiting(audio_s), audio_s)
@@ -117,7 +144,8 @@ class Admission:
         mean_s = elapsed_s if self._service_s is None else self._service_s
         self._service_s = mean_s + _MEAN_WEIGHT * (elapsed_s - mean_s)
 
-    def _overloaded(self, reason: str) -> Overloaded:
+    def overloaded(self, reason: str) -> Overloaded:
+        """The refusal, with the time after which to come back."""
         return Overloaded(f"The service is at its limit: {reason}.", retry_after_s=self.retry_after_s)
 
     def _leave(self) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.core.admission import Admission, AdmissionLimits
+from gateway.core.admission import Admission, AdmissionLimits, Lane
 from gateway.core.errors import Overloaded
 
 
@@ -20,7 +20,7 @@ def test_requests_come_in_up_to_the_limit_and_leave() -> None:
 def test_permits_are_counted_and_given_back_once() -> None:
     gate = admission(permits=2)
     first, second = gate.admit(1), gate.admit(1)
-    assert not gate.permit_is_free
+    assert not gate.permit_is_free()
     with pytest.raises(Overloaded):
         gate.admit(1)
     first.release()
@@ -86,3 +86,21 @@ def test_retry_after_is_bounded_and_told() -> None:
     with pytest.raises(Overloaded) as caught:
         gate.enter()
     assert caught.value.retry_after_s == 60
+
+
+def test_a_permit_can_change_hands() -> None:
+    gate = admission()
+    with gate.enter() as first:
+        second = first.hand_over()
+        assert (first.held, second.held) == (False, True)
+    assert gate.requests == 1
+    second.release()
+    assert gate.requests == 0
+
+
+def test_an_interim_result_needs_more_room_than_others() -> None:
+    gate = Admission(AdmissionLimits(1, 4, 1, 60, interim_permits=1))
+    gate.admit(1, Lane.INTERIM)
+    with pytest.raises(Overloaded):
+        gate.admit(1, Lane.INTERIM)
+    assert (gate.permit_is_free(Lane.INTERIM), gate.permit_is_free(Lane.LIVE)) == (False, True)

@@ -1,0 +1,1 @@
+"""The shell of live sessions: what performs the core's effects, and the bounds over all of them."""
