@@ -20,7 +20,14 @@ class Transcriber(Protocol):
     """Turns one utterance into text. The permit is required: what was not admitted can't reach the model."""
 
     async def transcribe(
-        self, samples: Samples, options: DecodeOptions, *, model: str, request_id: str, deadline: Deadline, permit: Permit
+        self,
+        samples: Samples,
+        options: DecodeOptions,
+        *,
+        model: str,
+        request_id: str,
+        deadline: Deadline,
+        permit: Permit,
     ) -> Transcript:
         """The transcript, with times from the first sample. Raises a TritoneError."""
         ...

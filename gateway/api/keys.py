@@ -8,12 +8,12 @@ from gateway.core.admission import Admission
 from gateway.dispatch import Dispatch
 from gateway.settings import Settings
 from gateway.telemetry import Telemetry
-from gateway.triton.health import ModelWatch
+from gateway.triton.warden import Warden
 
 SETTINGS = web.AppKey("settings", Settings)
 TELEMETRY = web.AppKey("telemetry", Telemetry)
 ADMISSION = web.AppKey("admission", Admission)
-WATCH = web.AppKey("watch", ModelWatch)
+WARDEN = web.AppKey("warden", Warden)
 DISPATCH = web.AppKey("dispatch", Dispatch)
 DRAINING = web.AppKey("draining", asyncio.Event)
 STARTED_AT_UNIX_S = web.AppKey("started_at_unix_s", int)

@@ -136,7 +136,7 @@ async def test_work_ends_with_a_client_that_leaves_while_waiting(
 ) -> None:
     caplog.set_level("INFO")
     gateway.backend.gate.clear()
-    waiting = asyncio.create_task(post(gateway, form(wav(5.0))))
+    waiting = asyncio.create_task(post(gateway, form(wav(5.0), language="en")))
     await gateway.backend.requests_are(2)
     waiting.cancel()
     await eventually(lambda: client_left(caplog))
