@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test check format lint types imports models bench lock clean
+.PHONY: help setup setup-dev run test test-chaos check format lint types imports models bench lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ models: setup ## fetch and verify the weights of MODEL: tiny.en base small large
 test: setup-dev ## run every test, against a real Triton with tiny.en
 	$(BIN)/tritone fetch tiny.en
 	$(BIN)/python -m pytest
+
+test-chaos: setup-dev ## break a real service under load, the model ten times
+	TRITONE_CHAOS_KILLS=10 $(BIN)/python -m pytest tests/chaos -s
 
 check: setup-dev lint types imports test ## all that must be green before a commit: lint, types, imports, tests
 

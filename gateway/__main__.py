@@ -5,12 +5,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from gateway import remote
 from gateway import settings as configuration
 from gateway.embedded import checks, weights
 from gateway.embedded.report import SetupError
 from gateway.settings import Settings, SettingsError
 
 _SETUP_FIELDS = ("model", "cache_dir")
+_REMOTE_FIELDS = ("host", "port", "admin_key")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,9 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         say(str(error))
         return 2
-    except SetupError as error:
+    except (SetupError, remote.RefusedError) as error:
         say(str(error))
-        for line in error.details:
+        for line in getattr(error, "details", ()):
             print(f"    {line}", file=sys.stderr)
     except OSError as error:
         say(f"{error.filename or 'system'}: {error.strerror or error}")
@@ -47,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         ("serve", _serve, "run the gateway alone, against any Triton (--triton HOST:PORT)", None),
         ("fetch", _fetch, "fetch and verify weights, so that a later start needs no network", ("cache_dir",)),
         ("doctor", _doctor, "say what this machine lacks for `tritone up`, and how to get it", _SETUP_FIELDS),
+        ("models", _models, "list, load, unload and reload the models of a running gateway", _REMOTE_FIELDS),
     ):
         sub = commands.add_parser(name, help=text, description=text)
         sub.set_defaults(command=command)
@@ -54,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
         if name == "fetch":
             known = ", ".join(weights.PINNED)
             sub.add_argument("weights", nargs="+", metavar="MODEL", help=f"{known}, a Hugging Face id, or a folder")
+        if name == "models":
+            sub.add_argument("action", choices=("list", *remote.ACTIONS))
+            sub.add_argument("name", nargs="?", metavar="MODEL", help="all actions but list need one")
     return parser
 
 
@@ -73,6 +79,20 @@ def _serve(_: argparse.Namespace, settings: Settings) -> int:
 def _fetch(namespace: argparse.Namespace, settings: Settings) -> int:
     for model in namespace.weights:
         say(f"{model} is in {weights.fetch(model, settings.cache_dir, say)}")
+    return 0
+
+
+def _models(namespace: argparse.Namespace, settings: Settings) -> int:
+    gateway = remote.Gateway(settings.host, settings.port, settings.admin_key)
+    if namespace.action == "list":
+        for model in gateway.models():
+            print(f"{model['id']:24} {model['state']}")
+        return 0
+    if not namespace.name:
+        say(f"models {namespace.action} needs a MODEL")
+        return 2
+    for name, value in gateway.model(namespace.action, namespace.name).items():
+        print(f"{name:24} {'-' if value is None else value}")
     return 0
 
 

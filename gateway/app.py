@@ -1,6 +1,7 @@
 """The composition root: builds each object once, and runs them."""
 
 import asyncio
+import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -12,7 +13,7 @@ from aiohttp import web
 
 from gateway.api import health, models, realtime, sessions, stream, transcriptions
 from gateway.api.boundary import boundary
-from gateway.api.keys import ADMISSION, DISPATCH, DRAINING, LIVE, SETTINGS, STARTED_AT_UNIX_S, TELEMETRY, WATCH
+from gateway.api.keys import ADMISSION, DISPATCH, DRAINING, LIVE, SETTINGS, STARTED_AT_UNIX_S, TELEMETRY, WARDEN
 from gateway.core.admission import Admission, AdmissionLimits
 from gateway.dispatch import Dispatch, DispatchLimits
 from gateway.live.budget import AudioBudget
@@ -22,10 +23,15 @@ from gateway.ports import Transcriber
 from gateway.settings import MIB, Settings
 from gateway.telemetry import Telemetry
 from gateway.triton.client import TritonTranscriber
-from gateway.triton.health import ModelWatch, Probe
+from gateway.triton.control import Control
+from gateway.triton.keeper import KeeperLimits
+from gateway.triton.memory import machine_bytes
+from gateway.triton.warden import Warden, WardenLimits
+
+logger = logging.getLogger(__name__)
 
 
-class Backend(Transcriber, Probe, Protocol):
+class Backend(Transcriber, Control, Protocol):
     """What the gateway needs of Triton."""
 
     async def close(self) -> None:
@@ -33,8 +39,16 @@ class Backend(Transcriber, Probe, Protocol):
         ...
 
 
-def build_app(settings: Settings, *, connect: Callable[[str], Backend] = TritonTranscriber) -> web.Application:
-    """The application; `connect` makes the backend for Triton's address once the loop runs."""
+def build_app(
+    settings: Settings,
+    *,
+    connect: Callable[[str], Backend] = TritonTranscriber,
+    restart_triton: Callable[[], None] | None = None,
+) -> web.Application:
+    """The application; `connect` makes the backend for Triton's address once the loop runs.
+
+    `restart_triton` is there where Triton is our own.
+    """
     # client_max_size bounds what aiohttp itself would hold in memory; uploads are streamed under their own limit.
     app = web.Application(middlewares=[boundary], client_max_size=settings.max_field_bytes)
     app[SETTINGS] = settings
@@ -52,7 +66,7 @@ def build_app(settings: Settings, *, connect: Callable[[str], Backend] = TritonT
     app[TELEMETRY].watch(app[ADMISSION])
     app[DRAINING] = asyncio.Event()
     app[STARTED_AT_UNIX_S] = int(time.time())
-    app.cleanup_ctx.append(_backend(connect))
+    app.cleanup_ctx.append(_backend(connect, warden_limits(settings, restart_triton)))
     app.cleanup_ctx.append(_live)
     app.on_shutdown.append(_drain_live)
     app.router.add_post("/v1/audio/transcriptions", transcriptions.transcriptions)
@@ -64,6 +78,10 @@ def build_app(settings: Settings, *, connect: Callable[[str], Backend] = TritonT
     app.router.add_get("/v1/sessions", sessions.sessions)
     app.router.add_get("/v1/sessions/{id}", sessions.session)
     app.router.add_delete("/v1/sessions/{id}", sessions.delete)
+    app.router.add_get("/v1/models/{id}/status", models.status)
+    app.router.add_post("/v1/models/{id}/load", models.load)
+    app.router.add_post("/v1/models/{id}/unload", models.unload)
+    app.router.add_post("/v1/models/{id}/reload", models.reload)
     app.router.add_get("/livez", health.livez)
     app.router.add_get("/readyz", health.readyz)
     app.router.add_get("/metrics", health.metrics)
@@ -82,9 +100,15 @@ def build_runner(app: web.Application) -> web.AppRunner:
     )
 
 
-async def serve(settings: Settings, *, listener: socket.socket, stop: asyncio.Event) -> None:
+async def serve(
+    settings: Settings,
+    *,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    restart_triton: Callable[[], None] | None = None,
+) -> None:
     """Answers on `listener` until `stop` is set, then lets open requests end within `drain_s`."""
-    app = build_app(settings)
+    app = build_app(settings, restart_triton=restart_triton)
     runner = build_runner(app)
     await runner.setup()
     try:
@@ -95,29 +119,29 @@ async def serve(settings: Settings, *, listener: socket.socket, stop: asyncio.Ev
         await runner.cleanup()
 
 
-def _backend(connect: Callable[[str], Backend]) -> Callable[[web.Application], AsyncIterator[None]]:
+def _backend(
+    connect: Callable[[str], Backend], limits: WardenLimits
+) -> Callable[[web.Application], AsyncIterator[None]]:
     async def context(app: web.Application) -> AsyncIterator[None]:
         settings = app[SETTINGS]
         backend = connect(settings.triton)
         decoders = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
-        app[WATCH] = ModelWatch(
-            backend,
-            app[TELEMETRY],
-            model=settings.model,
-            interval_s=settings.canary_interval_s,
-            timeout_s=settings.canary_timeout_s,
-        )
+        app[WARDEN] = Warden(backend, app[TELEMETRY], limits)
         app[DISPATCH] = Dispatch(
             backend,
             app[ADMISSION],
-            app[WATCH],
+            app[WARDEN],
             app[TELEMETRY],
             decoders=decoders,
-            limits=DispatchLimits(settings.file_fan_out, settings.utterance_timeout_s),
+            limits=DispatchLimits(settings.file_fan_out, settings.utterance_timeout_s, settings.retry_reserve),
         )
-        # Asked before the door opens, so that a first request finds the model known.
-        await app[WATCH].check()
-        watching = asyncio.create_task(app[WATCH].run())
+        # Asked before the door opens, so that a first request finds the model known; a Triton that is away is waited
+        # for with the door open.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(settings.canary_timeout_s):
+                await app[WARDEN].check()
+        watching = asyncio.create_task(app[WARDEN].run(), name="warden")
+        watching.add_done_callback(_tell_why)
         try:
             yield
         finally:
@@ -154,3 +178,29 @@ async def _live(app: web.Application) -> AsyncIterator[None]:
 async def _drain_live(app: web.Application) -> None:
     """The connections end by themselves when their sessions do; the server waits for them."""
     app[LIVE].drain(within_s=app[SETTINGS].drain_s)
+
+
+def _tell_why(watching: asyncio.Task[None]) -> None:
+    if not watching.cancelled() and (bug := watching.exception()):
+        logger.critical("nobody looks after the models any more: a bug ended the warden", exc_info=bug)
+
+
+def warden_limits(settings: Settings, restart_triton: Callable[[], None] | None) -> WardenLimits:
+    """What the warden keeps to; the models share half of the machine's memory unless a size is set."""
+    limit_bytes = settings.model_max_resident_mib * MIB or machine_bytes() // 2 // len(settings.models)
+    return WardenLimits(
+        models=settings.models,
+        max_models=settings.max_models,
+        wait_s=settings.recovery_wait_s,
+        metrics_address=settings.triton_metrics or None,
+        keeper=KeeperLimits(
+            heals=settings.warden == "on",
+            pulse_interval_s=settings.pulse_interval_s,
+            canary_interval_s=settings.canary_interval_s,
+            canary_timeout_s=settings.canary_timeout_s,
+            load_timeout_s=settings.model_load_timeout_s,
+            resident_limit_bytes=limit_bytes,
+            recycle_interval_s=settings.recycle_interval_s,
+            restart=restart_triton,
+        ),
+    )

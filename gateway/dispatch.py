@@ -4,15 +4,16 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from gateway.core.admission import Admission, Lane
+from gateway.core.admission import Admission, Lane, Permit
 from gateway.core.audio import DecodeOptions, Transcript, Utterance
 from gateway.core.deadline import Deadline
-from gateway.core.errors import DeadlineExceeded, TritoneError
+from gateway.core.errors import DeadlineExceeded, ModelUnavailable, TritoneError
 from gateway.core.language_lock import LanguageLock
+from gateway.core.retry import RetryBudget
 from gateway.core.stitching import FileTranscript, Part, stitch
 from gateway.ports import Transcriber
 from gateway.telemetry import Telemetry
@@ -39,8 +40,20 @@ class Cuts(Protocol):
         ...
 
 
-class ModelObserver(Protocol):
-    """Is told how requests went."""
+class Models(Protocol):
+    """Knows which models may be asked, and is told how requests went."""
+
+    def refusal_of(self, model: str) -> str | None:
+        """Why the model may not be asked now, or None."""
+        ...
+
+    async def available(self, model: str, deadline: Deadline) -> None:
+        """Waits for a model that is away. Raises ModelUnavailable when it does not come back in time."""
+        ...
+
+    def attending(self, model: str) -> AbstractAsyncContextManager[None]:
+        """Surrounds the wait for an answer; raises ModelUnavailable in it when the model's process is lost."""
+        ...
 
     def answered(self, model: str) -> None:
         """The model served a request."""
@@ -64,10 +77,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class DispatchLimits:
-    """Utterances of one file at once, and the time for each."""
+    """Utterances of one file at once, the time for each, and how many may be due for a second try."""
 
     file_fan_out: int
     utterance_timeout_s: float
+    retry_reserve: int
 
 
 class Dispatch:
@@ -77,7 +91,7 @@ class Dispatch:
         self,
         transcriber: Transcriber,
         admission: Admission,
-        observer: ModelObserver,
+        models: Models,
         telemetry: Telemetry,
         *,
         decoders: Executor,
@@ -86,7 +100,8 @@ class Dispatch:
         self._transcriber = transcriber
         self._admission = admission
         self._turnstile = Turnstile(admission)
-        self._observer = observer
+        self._models = models
+        self._retries = RetryBudget(reserve=limits.retry_reserve, now_s=time.monotonic())
         self._telemetry = telemetry
         self._decoders = decoders
         self._limits = limits
@@ -112,14 +127,36 @@ class Dispatch:
         return stitch(parts, duration_s=cuts.duration_s, task=options.task, language=options.language)
 
     async def transcribe(self, utterance: Utterance, job: Job) -> Transcript:
-        """The transcript of one utterance, after waiting for a permit. Raises a TritoneError."""
-        stages = self._telemetry.stage_seconds
+        """The transcript of one utterance, after waiting for a permit. Raises a TritoneError.
+
+        It waits for a model that is being healed. One whose model died under it is sent once more.
+        """
+        try:
+            return await self._attempt(utterance, job)
+        except ModelUnavailable as error:
+            again = self._retries.allows(error, job.deadline, now_s=time.monotonic())
+            self._telemetry.retries.labels("again" if again else "refused").inc()
+            if not again:
+                raise
+        return await self._attempt(utterance, job)
+
+    async def _attempt(self, utterance: Utterance, job: Job) -> Transcript:
         queued_at_s = time.monotonic()
-        async with self._turnstile.permit(utterance.duration_s, job.lane) as permit:
-            sent_at_s = time.monotonic()
-            stages.labels("queue").observe(sent_at_s - queued_at_s)
-            limit = Deadline.after(self._limits.utterance_timeout_s, now_s=sent_at_s)
-            try:
+        while True:
+            if self._models.refusal_of(job.model):
+                with self._admission.wait(utterance.duration_s):
+                    await self._models.available(job.model, job.deadline)
+            async with self._turnstile.permit(utterance.duration_s, job.lane) as permit:
+                # The model may have gone while this waited in line.
+                if not self._models.refusal_of(job.model):
+                    self._telemetry.stage_seconds.labels("queue").observe(time.monotonic() - queued_at_s)
+                    return await self._send(utterance, job, permit)
+
+    async def _send(self, utterance: Utterance, job: Job, permit: Permit) -> Transcript:
+        sent_at_s = time.monotonic()
+        limit = Deadline.after(self._limits.utterance_timeout_s, now_s=sent_at_s)
+        try:
+            async with self._models.attending(job.model):
                 transcript = await self._transcriber.transcribe(
                     utterance.samples,
                     job.options,
@@ -128,15 +165,16 @@ class Dispatch:
                     deadline=job.deadline.earlier(limit),
                     permit=permit,
                 )
-            except TritoneError as error:
-                self._telemetry.utterances.labels(error.reason).inc()
-                self._observer.failed(job.model, error)
-                raise
+        except TritoneError as error:
+            self._telemetry.utterances.labels(error.reason).inc()
+            self._models.failed(job.model, error)
+            raise
         elapsed_s = time.monotonic() - sent_at_s
-        stages.labels("model").observe(elapsed_s)
-        self._admission.served(elapsed_s)
+        self._telemetry.stage_seconds.labels("model").observe(elapsed_s)
         self._telemetry.utterances.labels("ok").inc()
-        self._observer.answered(job.model)
+        self._admission.served(elapsed_s)
+        self._retries.answered()
+        self._models.answered(job.model)
         return transcript
 
     async def _feed(self, cuts: Cuts, job: Job, group: asyncio.TaskGroup, parts: list[Part]) -> None:

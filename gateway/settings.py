@@ -44,6 +44,8 @@ class Settings:
     host: str = _setting("127.0.0.1", "address the gateway listens on")
     port: int = _setting(8080, "port the gateway listens on; 0 picks a free one", low=0, high=65535)
     model: str = _setting("base", "default model, also served as whisper-1")
+    also: str = _setting("", "more models to serve, divided by commas")
+    max_models: int = _setting(16, "models of one Triton that are watched and served", low=1)
     triton: str = _setting("127.0.0.1:8001", "gRPC address of Triton", unit="HOST:PORT")
     cache_dir: Path = _setting(  # noqa: RUF009 - _setting returns a dataclasses.field, not a shared value
         Path("~/.cache/tritone"), "where weights and the embedded Triton are kept (XDG_CACHE_HOME is honoured)"
@@ -90,7 +92,26 @@ class Settings:
         15.0, "time without an answer of the model after which it is asked for one", unit="seconds", low=0.05
     )
     canary_timeout_s: float = _setting(10.0, "time for that answer", unit="seconds", low=0.05)
+    pulse_interval_s: float = _setting(
+        0.5, "how often the model's process is asked for a sign of life", unit="seconds", low=0.05
+    )
 
+    warden: str = _setting(
+        "auto",
+        "whether this gateway heals and replaces models: auto is on for `up` and off for `serve`, because of several "
+        "gateways at one Triton only one should",
+        choices=("auto", "on", "off"),
+    )
+    model_load_timeout_s: float = _setting(180.0, "time for Triton to load a model", unit="seconds", low=1)
+    recovery_wait_s: float = _setting(
+        60.0, "how long what was admitted waits for a model that is being healed", unit="seconds", low=0
+    )
+    retry_reserve: int = _setting(32, "second tries that may be due at once, of utterances whose model died", low=0)
+    triton_metrics: str = _setting("", "HTTP address of Triton's metrics; known for the embedded one", unit="HOST:PORT")
+    model_max_resident_mib: int = _setting(
+        0, "size at which a model's process is replaced; 0 is half of this machine's memory, shared", unit="MiB", low=0
+    )
+    recycle_interval_s: float = _setting(600.0, "least time between two such replacements", unit="seconds", low=0)
     admin_key: str = _setting(
         "", "bearer token for what changes the service; without one, only callers on this machine may"
     )
@@ -147,6 +168,12 @@ class Settings:
     )
     session_failures: int = _setting(3, "live: failures of the model in a row that end a session", low=1)
     session_replay: int = _setting(32, "live: texts kept for a client that comes back", low=1)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Every model to serve, once each, the default first."""
+        names = (self.model, *(name.strip() for name in self.also.split(",")))
+        return tuple(dict.fromkeys(name for name in names if name))
 
     @property
     def file_segmenter(self) -> SegmenterConfig:
@@ -261,9 +288,10 @@ def _cache_dir(values: Mapping[str, Value], environ: Mapping[str, str]) -> Path:
 
 
 def _check(settings: Settings) -> Settings:
-    host, _, port = settings.triton.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:  # noqa: PLR2004 - the range of a port
-        raise SettingsError(f"--triton or {env_name('triton')}: {settings.triton!r} is not HOST:PORT")
+    for name, address in (("triton", settings.triton), ("triton_metrics", settings.triton_metrics)):
+        host, _, port = address.rpartition(":")
+        if address and not (host and port.isdecimal() and 0 < int(port) < 65536):  # noqa: PLR2004 - the range of a port
+            raise SettingsError(f"{flag_name(name)} or {env_name(name)}: {address!r} is not HOST:PORT")
     for name in ("file_segmenter", "stream_segmenter"):
         try:
             getattr(settings, name)

@@ -46,7 +46,31 @@ class Telemetry:
             "tritone_utterances", "Utterances sent to the model, by ok or error code", ["outcome"], registry=registry
         )
         self.canaries = Counter("tritone_canaries", "Health checks through the model", ["outcome"], registry=registry)
-        self.model_ready = Gauge("tritone_model_ready", "1 when the model answered lately", registry=registry)
+        self.model_ready = Gauge("tritone_model_ready", "1 when requests are let in", ["model"], registry=registry)
+        self.breaker_opened = Counter(
+            "tritone_breaker_opened", "Times that a model's requests began to be refused", ["model"], registry=registry
+        )
+        self.retries = Counter(
+            "tritone_retries", "Utterances whose model died: tried again or refused", ["outcome"], registry=registry
+        )
+        self.restorations = Counter(
+            "tritone_restorations",
+            "Models healed or loaded by the warden, by what was seen of them and how it went",
+            ["model", "step", "sign", "outcome"],
+            registry=registry,
+        )
+        self.restoration_seconds = Histogram(
+            "tritone_restoration_seconds", "From unload to loaded", registry=registry, buckets=_SECONDS
+        )
+        self.replacements = Counter(
+            "tritone_replacements",
+            "Models whose process was replaced while serving, by reason and how it went",
+            ["model", "reason", "outcome"],
+            registry=registry,
+        )
+        self.resident_bytes = Gauge(
+            "tritone_watched_resident_bytes", "Size of a model's process as last seen", ["model"], registry=registry
+        )
         ProcessCollector(registry=registry)
         self.live = LiveTelemetry(registry)
 

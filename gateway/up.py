@@ -38,9 +38,10 @@ def up(settings: Settings) -> int:
         port = listener.getsockname()[1]
         with run_folder(settings.cache_dir / "run" / f"port-{port}") as folder:
             installation = install_triton(settings.cache_dir, say)
-            model = weights.served_id(settings.model)
-            files = {model: weights.fetch(settings.model, settings.cache_dir, say)}
-            served = dataclasses.replace(settings, model=model, port=port)
+            files = {weights.served_id(name): weights.fetch(name, settings.cache_dir, say) for name in settings.models}
+            model, *also = files
+            warden = "on" if settings.warden == "auto" else settings.warden
+            served = dataclasses.replace(settings, model=model, also=",".join(also), port=port, warden=warden)
             launch = prepare_launch(served, installation, files, folder)
             return _run(_up(served, launch, listener, say))
 
@@ -63,8 +64,8 @@ async def _up(settings: Settings, launch: Launch, listener: socket.socket, say: 
             main.cancel()
 
         _stop_on_signal(stop, end_at_once, say)
-        settings = dataclasses.replace(settings, triton=triton.grpc_address)
-        await _serve_until(stop, settings, listener, say)
+        settings = dataclasses.replace(settings, triton=triton.grpc_address, triton_metrics=triton.metrics_address)
+        await _serve_until(stop, settings, listener, say, restart_triton=triton.restart)
     if triton.lost:
         raise SetupError("Triton was lost", details=triton.log_tail())
     return 0
@@ -77,13 +78,20 @@ async def _serve(settings: Settings, listener: socket.socket, say: Say) -> int:
     return 0
 
 
-async def _serve_until(stop: asyncio.Event, settings: Settings, listener: socket.socket, say: Say) -> None:
+async def _serve_until(
+    stop: asyncio.Event,
+    settings: Settings,
+    listener: socket.socket,
+    say: Say,
+    *,
+    restart_triton: Callable[[], None] | None = None,
+) -> None:
     # Until here a connection is refused rather than left waiting; from here the kernel keeps it for the gateway.
     listener.listen(_BACKLOG)
     address = _url(listener)
-    say(f"ready: {address} serves {settings.model} (Triton at {settings.triton})")
+    say(f"ready: {address} serves {', '.join(settings.models)} (Triton at {settings.triton})")
     say(f"try: curl -F file=@speech.flac -F model=whisper-1 {address}/v1/audio/transcriptions")
-    await app.serve(settings, listener=listener, stop=stop)
+    await app.serve(settings, listener=listener, stop=stop, restart_triton=restart_triton)
 
 
 def _stop_on_signal(stop: asyncio.Event, end_at_once: Callable[[], object], say: Say) -> None:

@@ -1,11 +1,17 @@
 """Stand-ins for what can't be had for real: a model that fails, stalls or answers on demand."""
 
 import asyncio
+import dataclasses
+from typing import Any
 
 from gateway.core.admission import Permit
 from gateway.core.audio import DecodeOptions, Samples, Segment, Transcript
 from gateway.core.deadline import Deadline
-from gateway.core.errors import TritoneError
+from gateway.core.errors import ModelUnavailable, TritoneError
+from gateway.core.recovery import Sign
+from gateway.triton.control import IndexEntry
+from gateway.triton.keeper import KeeperLimits
+from gateway.triton.warden import WardenLimits
 
 
 def transcript(text: str, *, start_s: float = 0.0, end_s: float = 0.5, language: str = "en") -> Transcript:
@@ -15,12 +21,20 @@ def transcript(text: str, *, start_s: float = 0.0, end_s: float = 0.5, language:
 
 
 class FakeTranscriber:
-    """As app.Backend. `gate` holds answers back until it is set; errors are raised once set."""
+    """As app.Backend, with a model or several; a load makes a dead one alive.
+
+    `gate` holds answers back until it is set; errors are raised once set.
+    """
 
     def __init__(self, model: str = "base") -> None:
         self.models: tuple[str, ...] = (model,)
         self.error: TritoneError | Exception | None = None
         self.canary_error: TritoneError | None = None
+        self.load_error: TritoneError | None = None
+        self.sign = Sign.ALIVE
+        self.unloaded: tuple[str, ...] = ()
+        self.foreign: tuple[str, ...] = ()
+        self.orders: list[tuple[str, str]] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.arrived = asyncio.Condition()
@@ -70,10 +84,52 @@ class FakeTranscriber:
         if self.canary_error:
             raise self.canary_error
 
-    async def ready_models(self, *, deadline: Deadline) -> tuple[str, ...]:
-        if self.canary_error:
-            raise self.canary_error
-        return self.models
+    async def pulse(self, model: str, *, deadline: Deadline) -> Sign:
+        return self.sign if model in self.models else Sign.ABSENT
+
+    async def index(self, *, deadline: Deadline) -> tuple[IndexEntry, ...]:
+        if self.sign is Sign.UNREACHABLE:
+            raise ModelUnavailable("gone")
+        states = {**dict.fromkeys(self.unloaded, "UNAVAILABLE"), **dict.fromkeys(self.models, "READY")}
+        return tuple(IndexEntry(name, "1", states[name], "") for name in sorted(states))
+
+    async def transcribes(self, model: str, *, deadline: Deadline) -> bool:
+        return model not in self.foreign
+
+    async def load(self, model: str, *, deadline: Deadline) -> None:
+        self.orders.append(("load", model))
+        if self.load_error:
+            raise self.load_error
+        if model not in self.models:
+            self.models = (*self.models, model)
+            self.sign = Sign.ALIVE
+
+    async def replace(self, model: str, *, deadline: Deadline) -> None:
+        self.orders.append(("replace", model))
+        if self.load_error:
+            raise self.load_error
+
+    async def unload(self, model: str, *, deadline: Deadline) -> None:
+        self.orders.append(("unload", model))
+        self.models = tuple(name for name in self.models if name != model)
+        self.unloaded = (*self.unloaded, model)
 
     async def close(self) -> None:
         self.closed = True
+
+
+def warden_limits(**changes: Any) -> WardenLimits:
+    """A warden that heals `base`, and sends canaries only where something is wrong; any limit can be another."""
+    keeper = KeeperLimits(
+        heals=True,
+        pulse_interval_s=0.01,
+        canary_interval_s=60.0,
+        canary_timeout_s=1.0,
+        load_timeout_s=1.0,
+        resident_limit_bytes=1000,
+        recycle_interval_s=0.0,
+    )
+    fields = {field.name for field in dataclasses.fields(KeeperLimits)}
+    keeper = dataclasses.replace(keeper, **{name: value for name, value in changes.items() if name in fields})
+    limits = WardenLimits(models=("base",), max_models=4, wait_s=30.0, metrics_address=None, keeper=keeper)
+    return dataclasses.replace(limits, **{name: value for name, value in changes.items() if name not in fields})

@@ -10,11 +10,12 @@ import pytest
 from gateway.core.admission import Admission, AdmissionLimits
 from gateway.core.audio import DecodeOptions, Utterance
 from gateway.core.deadline import Deadline
-from gateway.core.errors import BadAudio, DeadlineExceeded, ModelFailed
+from gateway.core.errors import BadAudio, DeadlineExceeded, ModelFailed, ModelUnavailable
+from gateway.core.recovery import Sign
 from gateway.dispatch import Dispatch, DispatchLimits, Job
 from gateway.telemetry import Telemetry
-from gateway.triton.health import ModelWatch
-from tests.fakes import FakeTranscriber
+from gateway.triton.warden import Warden
+from tests.fakes import FakeTranscriber, warden_limits
 from tests.serving import eventually
 
 
@@ -59,12 +60,17 @@ def admission() -> Admission:
 
 
 @pytest.fixture
-def dispatch(backend: FakeTranscriber, admission: Admission) -> Iterator[Dispatch]:
-    telemetry = Telemetry()
-    watch = ModelWatch(backend, telemetry, model="base", interval_s=60, timeout_s=1)
-    limits = DispatchLimits(file_fan_out=2, utterance_timeout_s=30)
+async def warden(backend: FakeTranscriber) -> Warden:
+    watching = Warden(backend, Telemetry(), warden_limits())
+    await watching.check()
+    return watching
+
+
+@pytest.fixture
+def dispatch(backend: FakeTranscriber, admission: Admission, warden: Warden) -> Iterator[Dispatch]:
+    limits = DispatchLimits(file_fan_out=2, utterance_timeout_s=30, retry_reserve=8)
     with ThreadPoolExecutor(1) as decoders:
-        yield Dispatch(backend, admission, watch, telemetry, decoders=decoders, limits=limits)
+        yield Dispatch(backend, admission, warden, Telemetry(), decoders=decoders, limits=limits)
 
 
 def job(timeout_s: float = 30.0) -> Job:
@@ -155,3 +161,69 @@ async def test_a_decoder_that_has_no_thread_yet_is_not_started(dispatch: Dispatc
     holding.stop()
     await first
     assert (waiting.taken, waiting.closed) == (0, True)
+
+
+GONE = ModelUnavailable("gone")
+
+
+async def test_what_died_with_its_model_is_sent_once_more_when_the_model_is_back(
+    dispatch: Dispatch, backend: FakeTranscriber, warden: Warden, admission: Admission
+) -> None:
+    backend.gate.clear()
+    running = asyncio.create_task(dispatch.transcribe_file(Cuts(2), job()))
+    await backend.requests_are(2)
+    backend.sign = Sign.DEAD
+    await warden.check()
+    await eventually(lambda: admission.waiting == 2)
+    assert (backend.cancelled, backend.in_flight, admission.in_flight) == (2, 0, 0)
+    backend.gate.set()
+    assert backend.orders == [("unload", "base"), ("load", "base")]
+    await warden.check()
+    assert sorted((await running).text.split()) == ["2", "3", "piece", "piece"]
+    assert (admission.waiting, admission.in_flight) == (0, 0)
+
+
+async def test_there_is_no_third_try(dispatch: Dispatch, backend: FakeTranscriber, warden: Warden) -> None:
+    backend.error = GONE
+    running = asyncio.create_task(dispatch.transcribe_file(Cuts(1), job()))
+    await backend.requests_are(1)
+    await eventually(lambda: warden.refusal_of("base") is not None)
+    await warden.check()
+    with pytest.raises(ModelUnavailable):
+        await running
+    assert len(backend.requests) == 2
+
+
+async def test_a_model_that_does_not_come_back_in_time_is_told(backend: FakeTranscriber, admission: Admission) -> None:
+    telemetry = Telemetry()
+    warden = Warden(backend, telemetry, warden_limits(wait_s=0.05))
+    limits = DispatchLimits(file_fan_out=2, utterance_timeout_s=30, retry_reserve=8)
+    with ThreadPoolExecutor(1) as decoders:
+        dispatch = Dispatch(backend, admission, warden, telemetry, decoders=decoders, limits=limits)
+        with pytest.raises(ModelUnavailable):
+            await dispatch.transcribe_file(Cuts(1), job())
+    assert (backend.requests, admission.waiting) == ([], 0)
+
+
+async def test_whoever_waits_for_a_model_gets_no_permit_before_it_is_back(
+    dispatch: Dispatch, backend: FakeTranscriber, warden: Warden, admission: Admission
+) -> None:
+    warden.failed("base", GONE)
+    running = asyncio.create_task(dispatch.transcribe_file(Cuts(3), job()))
+    await eventually(lambda: admission.waiting > 0)
+    assert (admission.in_flight, backend.requests) == (0, [])
+    await warden.check()
+    await running
+    assert len(backend.requests) == 3
+
+
+async def test_without_a_budget_nothing_is_sent_twice(
+    backend: FakeTranscriber, admission: Admission, warden: Warden
+) -> None:
+    limits = DispatchLimits(file_fan_out=2, utterance_timeout_s=30, retry_reserve=0)
+    backend.error = GONE
+    with ThreadPoolExecutor(1) as decoders:
+        dispatch = Dispatch(backend, admission, warden, Telemetry(), decoders=decoders, limits=limits)
+        with pytest.raises(ModelUnavailable):
+            await dispatch.transcribe_file(Cuts(1), job())
+    assert len(backend.requests) == 1

@@ -44,6 +44,7 @@ def test_the_help_names_every_setting_with_default_unit_and_variable() -> None:
         ((), {"TRITONE_LOG_FORMAT": "xml"}, "TRITONE_LOG_FORMAT: 'xml' is not one of auto, json, console"),
         (("--model", ""), {}, "--model: may not be empty"),
         (("--triton", "localhost"), {}, "--triton or TRITONE_TRITON: 'localhost' is not HOST:PORT"),
+        (("--triton-metrics", "here:0"), {}, "--triton-metrics or TRITONE_TRITON_METRICS: 'here:0' is not HOST:PORT"),
         (("--file-stop-score", "0.9"), {}, "--file-... or TRITONE_FILE_...: start_score and stop_score"),
     ],
 )
@@ -51,6 +52,11 @@ def test_a_bad_value_names_itself(flags: tuple[str, ...], environ: dict[str, str
     with pytest.raises(SettingsError) as caught:
         parsed(*flags, **environ)
     assert str(caught.value).startswith(message)
+
+
+def test_the_models_are_named_once_each_with_the_default_first() -> None:
+    assert parsed().models == ("base",)
+    assert parsed("--model", "small", "--also", " tiny.en, base,,small").models == ("small", "tiny.en", "base")
 
 
 def test_the_cache_is_where_the_desktop_says() -> None:

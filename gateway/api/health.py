@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from gateway.api.keys import ADMISSION, DRAINING, TELEMETRY, WATCH
+from gateway.api.keys import ADMISSION, DRAINING, TELEMETRY, WARDEN
 from gateway.api.replies import json_response
 
 _OK = "ok"
@@ -18,7 +18,7 @@ async def readyz(request: web.Request) -> web.Response:
     app = request.app
     checks = {
         "draining": "the service is stopping" if app[DRAINING].is_set() else _OK,
-        "model": app[WATCH].problem or _OK,
+        "model": app[WARDEN].problem or _OK,
         "admission": app[ADMISSION].full or _OK,
     }
     ready = all(state == _OK for state in checks.values())

@@ -1,51 +1,131 @@
-"""OpenAI's GET /v1/models and /v1/models/{id}, and which model a name means."""
+"""OpenAI's GET /v1/models and /v1/models/{id}, what operators do with models, and which model a name means."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
 
-from gateway.api.keys import SETTINGS, STARTED_AT_UNIX_S, WATCH
+from gateway.api.admin import require_admin
+from gateway.api.keys import SETTINGS, STARTED_AT_UNIX_S, WARDEN
 from gateway.api.replies import json_response
-from gateway.core.errors import NotFound
+from gateway.core.errors import ModelUnavailable, NotFound
 
 ALIAS = "whisper-1"
 OWNER = "tritone"
+READY = "ready"
 
 
-def served_model(app: web.Application, name: str) -> str:
-    """The name under which Triton has the model that a client calls `name`. Raises NotFound."""
-    default = app[SETTINGS].model
-    if name in (ALIAS, default):
-        return default
-    if name in app[WATCH].served:
-        return name
-    raise _not_found()
+def served_model(app: web.Application, name: str, *, arrived_at_s: float | None = None) -> str:
+    """The name under which Triton has the model that a client calls `name`.
+
+    Raises NotFound, and ModelUnavailable if it may not be asked and may not have been at `arrived_at_s`.
+    """
+    warden, model = app[WARDEN], app[SETTINGS].model if name == ALIAS else name
+    if model not in warden.models:
+        known = any(entry["id"] == model for entry in _entries(app))
+        raise _not_loaded(app) if known else _not_found(app)
+    if warden.health(model).unloaded:
+        raise _not_loaded(app)
+    warden.health(model).require(arrived_at_s=arrived_at_s)
+    return model
 
 
 async def models(request: web.Request) -> web.Response:
-    """The models that can be asked for now."""
-    return json_response({"object": "list", "data": [_entry(request.app, name) for name in _names(request.app)]})
+    """The models of Triton's repository, with their state; those that are ready can be asked for."""
+    return json_response({"object": "list", "data": _entries(request.app)})
 
 
 async def model(request: web.Request) -> web.Response:
     """One of them."""
+    for entry in _entries(request.app):
+        if entry["id"] == request.match_info["id"]:
+            return json_response(entry)
+    raise _not_found(request.app)
+
+
+async def status(request: web.Request) -> web.Response:
+    """How one model is: its state, why it can't be asked if so, its size, its last answer."""
+    require_admin(request)
+    return json_response(_status(request.app, _named(request)))
+
+
+async def load(request: web.Request) -> web.Response:
+    """Loads a model of Triton's repository."""
+    return await _changed(request, request.app[WARDEN].load)
+
+
+async def unload(request: web.Request) -> web.Response:
+    """Unloads a model, after what it has been asked."""
+    return await _changed(request, request.app[WARDEN].unload)
+
+
+async def reload(request: web.Request) -> web.Response:
+    """Loads a model afresh, without a pause in its service."""
+    return await _changed(request, request.app[WARDEN].reload)
+
+
+async def _changed(request: web.Request, change: Callable[[str], Awaitable[None]]) -> web.Response:
+    require_admin(request)
+    name = _named(request)
+    await change(name)
+    return json_response(_status(request.app, name))
+
+
+def _named(request: web.Request) -> str:
     name = request.match_info["id"]
-    if name not in _names(request.app):
-        raise _not_found()
-    return json_response(_entry(request.app, name))
+    return request.app[SETTINGS].model if name == ALIAS else name
 
 
-def _names(app: web.Application) -> list[str]:
-    default = app[SETTINGS].model
-    served = app[WATCH].served
-    return [*([default, ALIAS] if default in served else []), *(name for name in served if name != default)]
+def _entries(app: web.Application) -> list[dict[str, Any]]:
+    """The default first, its alias after it, then the others by name."""
+    warden, default = app[WARDEN], app[SETTINGS].model
+    found = [_entry(app, entry.name, entry.version) for entry in warden.index if entry.name not in warden.foreign]
+    alias = [entry | {"id": ALIAS} for entry in found if entry["id"] == default]
+    others = [entry for entry in found if entry["id"] != default]
+    return [*(entry for entry in found if entry["id"] == default), *alias, *others]
 
 
-def _not_found() -> NotFound:
-    return NotFound(
-        "There is no such model; GET /v1/models lists those there are.", code="model_not_found", param="model"
-    )
+def _entry(app: web.Application, name: str, version: str) -> dict[str, Any]:
+    return {
+        "id": name,
+        "object": "model",
+        "created": app[STARTED_AT_UNIX_S],
+        "owned_by": OWNER,
+        "state": _state(app, name),
+        "version": version,
+    }
 
 
-def _entry(app: web.Application, name: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": app[STARTED_AT_UNIX_S], "owned_by": OWNER}
+def _state(app: web.Application, name: str) -> str:
+    """What may be asked is ready; for the rest it is Triton's word, except that Triton finds a dead one ready too."""
+    warden = app[WARDEN]
+    if name in warden.models and warden.health(name).refusal is None:
+        return READY
+    state = next((entry.state.lower() for entry in warden.index if entry.name == name), "unavailable")
+    return "unavailable" if state == READY else state
+
+
+def _status(app: web.Application, name: str) -> dict[str, Any]:
+    keeper = app[WARDEN].keeper(name)
+    age_s = keeper.health.answer_age_s
+    return {
+        "id": name,
+        "state": _state(app, name),
+        "problem": keeper.health.problem,
+        "last_answer_age_s": None if age_s == float("inf") else round(age_s, 3),
+        "resident_bytes": keeper.resident_bytes,
+    }
+
+
+def _ready(app: web.Application) -> str:
+    names = [entry["id"] for entry in _entries(app) if entry["state"] == READY]
+    return ", ".join(names) or "none"
+
+
+def _not_found(app: web.Application) -> NotFound:
+    message = f"There is no such model. Ready now: {_ready(app)}."
+    return NotFound(message, code="model_not_found", param="model")
+
+
+def _not_loaded(app: web.Application) -> ModelUnavailable:
+    return ModelUnavailable(f"The model is not loaded. Ready now: {_ready(app)}.", param="model")

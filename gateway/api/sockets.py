@@ -8,10 +8,10 @@ from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
 
 from gateway.api.boundary import REQUEST_ID_HEADER
 from gateway.api.half_close import HalfClose, watch_half_close
-from gateway.api.keys import DRAINING, REQUEST_ID, SETTINGS, SOCKET, TELEMETRY, WATCH
+from gateway.api.keys import DRAINING, REQUEST_ID, SETTINGS, SOCKET, TELEMETRY, WARDEN
 from gateway.api.replies import REPLIES
 from gateway.core.effects import Errored
-from gateway.core.errors import BadRequest, IdleTimeout, ModelUnavailable, ShuttingDown, TritoneError
+from gateway.core.errors import BadRequest, IdleTimeout, ShuttingDown, TritoneError
 from gateway.live.outbox import Outbox, slow_reader
 from gateway.live.session import LiveSession
 
@@ -52,8 +52,7 @@ def websocket(request: web.Request, *, protocols: Iterable[str] = ()) -> web.Web
         raise BadRequest("This route takes WebSocket connections.", code="websocket_required")
     if request.app[DRAINING].is_set():
         raise ShuttingDown("The service is stopping.")
-    if request.app[WATCH].problem:
-        raise ModelUnavailable("The model can't be reached at the moment.")
+    request.app[WARDEN].require_any()
     return socket
 
 

@@ -6,13 +6,13 @@ from aiohttp import web
 
 from gateway.api.form import ResponseFormat, TranscriptionForm, parse
 from gateway.api.formats import as_json, as_text, as_verbose_json
-from gateway.api.keys import ADMISSION, DISPATCH, DRAINING, REQUEST_ID, SETTINGS, TELEMETRY, WATCH
+from gateway.api.keys import ADMISSION, DISPATCH, DRAINING, REQUEST_ID, SETTINGS, TELEMETRY, WARDEN
 from gateway.api.models import served_model
 from gateway.api.replies import json_response
 from gateway.api.uploads import Upload, received
 from gateway.core.audio import Task
 from gateway.core.deadline import Deadline
-from gateway.core.errors import ModelUnavailable, ShuttingDown
+from gateway.core.errors import ShuttingDown
 from gateway.core.stitching import FileTranscript
 from gateway.dispatch import Job
 from gateway.file_cuts import FileCuts
@@ -35,14 +35,14 @@ async def _reply(request: web.Request, task: Task) -> web.Response:
     if app[DRAINING].is_set():
         raise ShuttingDown("The service is stopping.")
     with app[ADMISSION].enter():
-        if app[WATCH].problem:
-            raise ModelUnavailable("The model can't be reached at the moment.")
+        app[WARDEN].require_any()
         started_at_s = time.monotonic()
         async with received(request, app[SETTINGS]) as upload:
             app[TELEMETRY].stage_seconds.labels("upload").observe(time.monotonic() - started_at_s)
             app[TELEMETRY].upload_bytes.inc(upload.file_bytes or 0)
             form = parse(upload.fields, task=task, max_timeout_s=app[SETTINGS].request_timeout_s)
-            transcript = await _transcript(request, upload, form)
+            model = served_model(app, form.model, arrived_at_s=started_at_s)
+            transcript = await _transcript(request, upload, form, model)
     if form.response_format is ResponseFormat.VERBOSE_JSON:
         return json_response(as_verbose_json(transcript, task, words=form.options.word_timestamps))
     if form.response_format is ResponseFormat.JSON:
@@ -51,11 +51,11 @@ async def _reply(request: web.Request, task: Task) -> web.Response:
     return web.Response(text=as_text(transcript, form.response_format), content_type=content_type)
 
 
-async def _transcript(request: web.Request, upload: Upload, form: TranscriptionForm) -> FileTranscript:
+async def _transcript(request: web.Request, upload: Upload, form: TranscriptionForm, model: str) -> FileTranscript:
     settings = request.app[SETTINGS]
     job = Job(
         request_id=request[REQUEST_ID],
-        model=served_model(request.app, form.model),
+        model=model,
         options=form.options,
         deadline=Deadline.after(form.timeout_s or settings.request_timeout_s, now_s=time.monotonic()),
     )

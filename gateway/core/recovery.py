@@ -90,19 +90,19 @@ class Recycling:
         self.limit_bytes = limit_bytes
         self._min_interval_s = min_interval_s
         self._started_at_s = now_s
-        self._first_bytes: int | None = None
+        self._least_bytes: float = float("inf")
 
     def started(self, *, now_s: float) -> None:
         """There is a fresh process."""
         self._started_at_s = now_s
-        self._first_bytes = None
+        self._least_bytes = float("inf")
 
     def due(self, resident_bytes: int, *, now_s: float) -> bool:
         """Whether a process of this size should be replaced now."""
-        if self._first_bytes is None:
-            self._first_bytes = resident_bytes
+        # The least, not the first: what is seen first may still be the size of the process before.
+        self._least_bytes = min(self._least_bytes, resident_bytes)
         return (
             resident_bytes > self.limit_bytes
-            and resident_bytes > self._GROWTH * self._first_bytes
+            and resident_bytes > self._GROWTH * self._least_bytes
             and now_s - self._started_at_s >= self._min_interval_s
         )

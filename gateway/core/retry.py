@@ -3,28 +3,35 @@
 from gateway.core.deadline import Deadline
 from gateway.core.errors import ModelUnavailable, TritoneError
 
+# Finagle's RetryBudget: a tenth of what was answered, and a little even where nothing is.
+_SHARE = 0.1
+_REFILL_S = 30.0
+
 
 class RetryBudget:
-    """Second tries as a share of what was answered, so that they never become the load (as Finagle's RetryBudget).
+    """A bucket of second tries, so that they never become the load.
 
-    The reserve lets a whole batch that died with its process be tried again on a quiet day.
+    The reserve lets a whole batch that died with its process be tried again. Answers fill it, and so does time: an
+    empty one is full again after 30 s. `now_s` is any clock that does not go back, always the same.
     """
 
-    def __init__(self, *, reserve: int, share: float = 0.1) -> None:
+    def __init__(self, *, reserve: int, now_s: float) -> None:
         self._reserve = float(reserve)
-        self._share = share
-        self.left = float(reserve)
+        self._left = float(reserve)
+        self._filled_at_s = now_s
 
     def answered(self) -> None:
-        """An utterance was answered: that much more may be tried again, up to the reserve."""
-        self.left = min(self._reserve, self.left + self._share)
+        """An utterance was answered."""
+        self._left = min(self._reserve, self._left + _SHARE)
 
     def allows(self, error: TritoneError, deadline: Deadline, *, now_s: float) -> bool:
-        """Takes one second try if `error` left the utterance undecided, there is time, and the budget has one left.
+        """Takes one second try if `error` left the utterance undecided, there is time, and the bucket has one.
 
         A full queue is not tried again: that would be load on top of overload.
         """
-        if not isinstance(error, ModelUnavailable) or deadline.passed(now_s) or self.left < 1:
+        refill = (now_s - self._filled_at_s) * self._reserve / _REFILL_S
+        self._left, self._filled_at_s = min(self._reserve, self._left + refill), now_s
+        if not isinstance(error, ModelUnavailable) or deadline.passed(now_s) or self._left < 1:
             return False
-        self.left -= 1
+        self._left -= 1
         return True

@@ -36,6 +36,10 @@ _MODEL_OVERRIDES: Final = {
 }
 
 
+# Makes the model take faults from requests (model_repository/whisper/1/faults.py).
+_TEST_FAULTS: Final = "TRITONE_TEST_FAULTS"
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
     """One way to start Triton. `{shm_prefix}` in `command` is filled in by the supervisor."""
@@ -117,7 +121,9 @@ def build_environment(
     overrides = {variable: str(getattr(settings, name)) for name, variable in _MODEL_OVERRIDES.items()}
     libpython = libpython_folder()
     libraries = [str(installation.libraries)] + ([str(libpython)] if libpython else [])
+    faults = {_TEST_FAULTS: environ[_TEST_FAULTS]} if _TEST_FAULTS in environ else {}
     return inherited | {
+        **faults,
         "LD_LIBRARY_PATH": ":".join([*libraries, *filter(None, [environ.get("LD_LIBRARY_PATH")])]),
         # The embedded interpreter finds its standard library through the `python3` that is first on PATH.
         "PATH": f"{Path(sys.executable).parent}:{environ.get('PATH', os.defpath)}",

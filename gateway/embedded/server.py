@@ -47,6 +47,11 @@ class EmbeddedTriton:
         """HOST:PORT for the gateway."""
         return f"{LOOPBACK}:{self.launch.grpc_port}"
 
+    @property
+    def metrics_address(self) -> str:
+        """HOST:PORT of Triton's metrics page."""
+        return f"{LOOPBACK}:{self.launch.metrics_port}"
+
     async def __aenter__(self) -> Self:
         """Starts Triton. Raises SetupError when a model can't be loaded or its answer makes no sense."""
         self._process = await asyncio.create_subprocess_exec(
@@ -80,6 +85,10 @@ class EmbeddedTriton:
         """Ends Triton without waiting for its requests. Leaving the block still waits for its processes to be gone."""
         self._stopping = True
         self._order("kill")
+
+    def restart(self) -> None:
+        """Starts Triton afresh, as after a crash: what dead models left in it goes, and so does what it is doing."""
+        os.kill(self.triton_pid, signal.SIGKILL)
 
     def log_tail(self) -> tuple[str, ...]:
         """The last lines Triton and its models wrote."""

@@ -1,107 +1,146 @@
-"""Knows whether the model answers: by real requests, and by a canary where there are none."""
+"""Knows whether one model may be asked, lets utterances wait until it may, and gives up on what a dead process took."""
 
 import asyncio
 import logging
 import time
-from contextlib import suppress
-from typing import Protocol
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+from gateway.core.breaker import Breaker
 from gateway.core.deadline import Deadline
-from gateway.core.errors import DeadlineExceeded, ModelFailed, ModelUnavailable, Overloaded, TritoneError
+from gateway.core.errors import DeadlineExceeded, ModelFailed, ModelUnavailable, TritoneError
 from gateway.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
 
-# While the model is away it is asked this often, so that the door opens soon after it is back.
-_RETRY_S = 0.5
+NOT_LOADED = "the model is not loaded"
+_GONE = "The model can't be reached at the moment."
 
 
-class Probe(Protocol):
-    """What can be asked of Triton without a request."""
+class ModelHealth:
+    """One model as requests see it. `recovery_s` is how long they should stay away at first when it fails."""
 
-    async def canary(self, model: str, *, deadline: Deadline) -> None:
-        """A real, cheap pass through `model`. Raises a TritoneError."""
-        ...
-
-    async def ready_models(self, *, deadline: Deadline) -> tuple[str, ...]:
-        """The models that are loaded. Raises a TritoneError."""
-        ...
-
-
-class ModelWatch:
-    """The state of one model, kept by `run`; `problem` says why a request would fail now."""
-
-    def __init__(self, probe: Probe, telemetry: Telemetry, *, model: str, interval_s: float, timeout_s: float) -> None:
+    def __init__(self, model: str, telemetry: Telemetry, *, max_age_s: float, recovery_s: float) -> None:
         self.model = model
-        self.served: tuple[str, ...] = ()
-        self._probe = probe
+        self.unloaded = False
+        self.suspected = False
+        self._breaker = Breaker("the model has not answered yet", now_s=time.monotonic())
         self._telemetry = telemetry
-        self._interval_s = interval_s
-        self._timeout_s = timeout_s
-        self._suspected = asyncio.Event()
-        self._failure: str | None = "the model has not answered yet"
+        self._max_age_s = max_age_s
+        self._recovery_s = recovery_s
         self._answered_at_s = -float("inf")
+        self._changed = asyncio.Event()
+        self._attended: dict[asyncio.Timeout, None] = {}
+        telemetry.model_ready.labels(model).set(0)
+
+    @property
+    def refusal(self) -> str | None:
+        """Why requests are refused, or None."""
+        return self._breaker.reason
 
     @property
     def problem(self) -> str | None:
-        """Why a request would not be served, or None. An answer that is too old is a problem too."""
-        if self._failure is None and time.monotonic() - self._answered_at_s > 2 * (self._interval_s + self._timeout_s):
+        """As `refusal`; and an answer so old that nobody can be looking after the model is a problem too."""
+        if self.refusal is None and self.answer_age_s > self._max_age_s:
             return "the model has not answered lately"
-        return self._failure
+        return self.refusal
 
-    def answered(self, model: str) -> None:
-        """A request was served."""
-        if model == self.model:
-            if self._failure is not None:
-                logger.info("the model answers", extra={"fields": {"model": model}})
-            self._failure = None
-            self._answered_at_s = time.monotonic()
-            self._telemetry.model_ready.set(1)
+    @property
+    def answer_age_s(self) -> float:
+        """Seconds since the model last answered."""
+        return time.monotonic() - self._answered_at_s
 
-    def failed(self, model: str, error: TritoneError) -> None:
-        """A request failed: an unavailable model counts at once, a failure or a missed deadline is looked into."""
-        if model == self.model and isinstance(error, ModelUnavailable):
-            self._give_up("the model can't be reached")
-        if model == self.model and isinstance(error, ModelUnavailable | ModelFailed | DeadlineExceeded):
-            self._suspected.set()
+    @property
+    def retry_after_s(self) -> float:
+        """When to come back: at the time by which it was back before, and soon if that has passed."""
+        return max(1.0, self._recovery_s - self._breaker.open_since(time.monotonic()))
 
-    async def run(self) -> None:
-        """Watches until it is cancelled."""
-        while True:
-            if self._failure is not None:
-                await asyncio.sleep(_RETRY_S)
-            else:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._interval_s):
-                        await self._suspected.wait()
-            suspected = self._suspected.is_set()
-            self._suspected.clear()
-            await self.check(forced=suspected)
+    def require(self, *, arrived_at_s: float | None = None) -> None:
+        """Raises ModelUnavailable if requests are refused; one that came in before that began may wait."""
+        if self.refusal and (self.unloaded or arrived_at_s is None or self._breaker.opened_at_s <= arrived_at_s):
+            raise self._unavailable()
 
-    async def check(self, *, forced: bool = False) -> None:
-        """Asks Triton for its models, and the model for an answer unless it gave one lately (or if `forced`)."""
-        deadline = Deadline.after(self._timeout_s, now_s=time.monotonic())
-        lately = time.monotonic() - self._answered_at_s < self._interval_s
-        asked_at_s = time.monotonic()
+    async def available(self, deadline: Deadline, *, wait_s: float) -> None:
+        """Waits for the model, at most until `deadline` and for `wait_s`. Raises ModelUnavailable."""
         try:
-            self.served = await self._probe.ready_models(deadline=deadline)
-            if lately and self._failure is None and not forced:
-                return
-            await self._probe.canary(self.model, deadline=deadline)
-        except Overloaded:
-            # A full queue is a model at work; real answers or their absence tell the rest.
-            self._telemetry.canaries.labels("overloaded").inc()
-        except TritoneError as error:
-            self._telemetry.canaries.labels(error.reason).inc()
-            # Under load the canary waits behind real requests, whose answers count as much.
-            if not (isinstance(error, DeadlineExceeded) and self._answered_at_s > asked_at_s):
-                self._give_up(f"the model failed its check: {error.reason}")
-        else:
-            self._telemetry.canaries.labels("ok").inc()
-            self.answered(self.model)
+            async with asyncio.timeout(min(wait_s, deadline.remaining_s(time.monotonic()))):
+                while self.refusal and not self.unloaded:
+                    await self._changed.wait()
+        except TimeoutError:
+            raise self._unavailable() from None
+        if self.unloaded:
+            raise self._unavailable()
 
-    def _give_up(self, reason: str) -> None:
-        if self._failure is None:
+    @asynccontextmanager
+    async def attending(self) -> AsyncIterator[None]:
+        """Surrounds the wait for an answer; ends it with ModelUnavailable when `give_up` is called.
+
+        Triton itself never answers what a dead process had taken over.
+        """
+        try:
+            async with asyncio.timeout(None) as wait:
+                self._attended[wait] = None
+                try:
+                    yield
+                finally:
+                    self._attended.pop(wait, None)
+        except TimeoutError:
+            if not wait.expired():
+                raise
+            raise self._unavailable() from None
+
+    def give_up(self) -> None:
+        """Nobody will answer what was sent so far."""
+        now_s = asyncio.get_running_loop().time()
+        for wait in self._attended:
+            wait.reschedule(now_s)
+        self._attended.clear()
+
+    def answered(self) -> None:
+        """A request was served."""
+        self._answered_at_s = time.monotonic()
+
+    def failed(self, error: TritoneError) -> None:
+        """A request failed: an unavailable model counts at once, a failure or a missed deadline is looked into."""
+        if isinstance(error, ModelUnavailable):
+            self.trip("the model can't be reached")
+        if isinstance(error, ModelUnavailable | ModelFailed | DeadlineExceeded):
+            self.suspected = True
+
+    def probe(self) -> None:
+        """A canary sets out: it looks into what was suspected so far."""
+        self.suspected = False
+        self._breaker.probe()
+
+    def passed(self) -> None:
+        """The canary came back. Lets requests in unless something else has failed meanwhile."""
+        open_s = self._breaker.open_since(time.monotonic())
+        if self._breaker.passed():
+            if self._answered_at_s > 0:
+                self._recovery_s = open_s
+            logger.info("the model answers", extra={"fields": {"model": self.model, "after_s": round(open_s, 1)}})
+            self._telemetry.model_ready.labels(self.model).set(1)
+            self._wake()
+        self.answered()
+
+    def trip(self, reason: str) -> None:
+        """Requests are refused from now on."""
+        if self._breaker.trip(reason, now_s=time.monotonic()):
             logger.error("the model does not answer", extra={"fields": {"model": self.model, "reason": reason}})
-        self._failure = reason
-        self._telemetry.model_ready.set(0)
+            self._telemetry.model_ready.labels(self.model).set(0)
+            self._telemetry.breaker_opened.labels(self.model).inc()
+
+    def loaded(self, wanted: bool) -> None:
+        """An operator wants it loaded, or not: what waits for an unloaded model has no chance."""
+        self.unloaded = not wanted
+        if self.unloaded:
+            self.trip(NOT_LOADED)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _unavailable(self) -> ModelUnavailable:
+        message = "The model is not loaded." if self.unloaded else _GONE
+        return ModelUnavailable(message, retry_after_s=self.retry_after_s)

@@ -1,4 +1,4 @@
-from gateway.api.keys import ADMISSION, DRAINING, WATCH
+from gateway.api.keys import ADMISSION, DRAINING, WARDEN
 from gateway.core.errors import ModelUnavailable
 from tests.fakes import FakeTranscriber
 from tests.serving import Gateway, Start, form, get, post, wav
@@ -19,7 +19,7 @@ async def test_readyz_names_what_failed(start: Start) -> None:
         assert reply.status == 503
         assert body["checks"] == {
             "draining": "ok",
-            "model": "the model failed its check: model_unavailable",
+            "model": "the model can't be reached",
             "admission": "ok",
         }
         gateway.app[DRAINING].set()
@@ -30,12 +30,13 @@ async def test_readyz_names_what_failed(start: Start) -> None:
 
 
 async def test_a_failing_request_closes_the_door_at_once(start: Start) -> None:
-    async with start() as gateway:
+    async with start(recovery_wait_s=0.05) as gateway:
         gateway.backend.error = gateway.backend.canary_error = ModelUnavailable("gone")
-        await post(gateway, form(wav(0.5)))
+        reply, _ = await post(gateway, form(wav(0.5)))
+        assert (reply.status, reply.headers["Retry-After"]) == (503, "5")
         assert (await get(gateway, "/readyz"))[0].status == 503
         gateway.backend.error = gateway.backend.canary_error = None
-        await gateway.app[WATCH].check()
+        await gateway.app[WARDEN].check()
         assert (await get(gateway, "/readyz"))[0].status == 200
 
 
@@ -47,7 +48,7 @@ async def test_metrics_are_prometheus_text(gateway: Gateway) -> None:
         "tritone_audio_seconds_total 2.0",
         "tritone_requests_in_progress 0.0",
         "tritone_permits 16.0",
-        "tritone_model_ready 1.0",
+        'tritone_model_ready{model="base"} 1.0',
         'tritone_requests_total{route="/v1/audio/transcriptions",status="200"} 1.0',
     ):
         assert line in text

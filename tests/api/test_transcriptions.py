@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from gateway.api.keys import ADMISSION, DRAINING, WATCH
+from gateway.api.keys import ADMISSION, DRAINING, WARDEN
 from gateway.core import errors
 from gateway.core.audio import Task
 from tests.fakes import FakeTranscriber
@@ -145,7 +145,7 @@ async def test_the_door_is_closed_when_full_draining_or_without_a_model(start: S
             reply, body = await post(gateway, form(wav(0.5)))
             assert (reply.status, body["error"]["code"]) == (503, "overloaded")
         gateway.backend.canary_error = errors.ModelUnavailable("gone")
-        gateway.app[WATCH].failed("base", errors.ModelUnavailable("gone"))
+        gateway.app[WARDEN].failed("base", errors.ModelUnavailable("gone"))
         reply, body = await post(gateway, form(wav(0.5)))
         assert (reply.status, body["error"]["code"]) == (503, "model_unavailable")
         gateway.app[DRAINING].set()

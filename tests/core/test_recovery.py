@@ -84,6 +84,7 @@ def test_growth_over_the_limit_is_a_reason_for_a_fresh_process_but_not_too_often
     assert not recycling.due(1000, now_s=60.0)
     assert recycling.due(1001, now_s=60.0)
     recycling.started(now_s=61.0)
+    assert not recycling.due(1001, now_s=61.5)
     assert not recycling.due(500, now_s=62.0)
     assert not recycling.due(2000, now_s=120.0)
     assert recycling.due(2000, now_s=121.0)

@@ -64,11 +64,11 @@ def part_of(server: Server, name: str) -> psutil.Process:
 def test_readiness_follows_a_triton_that_is_killed_and_comes_back(own: Server) -> None:
     assert ready(own)[0] == 200
     part_of(own, "tritonserver").kill()
+    assert until_ready_is(own, 503)["model"] != "ok"
     with sdk(own) as client, pytest.raises(openai.InternalServerError) as caught:
         client.audio.transcriptions.create(model="whisper-1", file=LIBRARY)
     assert (caught.value.status_code, caught.value.code) == (503, "model_unavailable")
     assert caught.value.response.headers["Retry-After"]
-    assert until_ready_is(own, 503)["model"] != "ok"
     until_ready_is(own, 200)
     with sdk(own) as client:
         assert "library" in client.audio.transcriptions.create(model="whisper-1", file=LIBRARY).text

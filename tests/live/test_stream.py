@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from gateway.api.keys import LIVE, WATCH
+from gateway.api.keys import LIVE, WARDEN
 from gateway.core.errors import ModelFailed, ModelUnavailable
 from tests.live.talking import (
     BY_LENGTH,
@@ -245,7 +245,7 @@ async def test_a_full_house_is_told_before_the_upgrade(start: Start) -> None:
 async def test_nobody_comes_in_while_the_model_is_away(start: Start) -> None:
     async with start() as gateway:
         gateway.backend.canary_error = ModelUnavailable("gone")
-        await gateway.app[WATCH].check(forced=True)
+        gateway.app[WARDEN].failed("base", ModelUnavailable("gone"))
         status, error, _ = await refusal(gateway)
         assert (status, error["code"]) == (503, "model_unavailable")
 

@@ -49,3 +49,13 @@ def test_a_job_that_carries_its_encoding_is_not_mixed_with_ones_that_do_not() ->
     fresh, carried = job(3000), job(3000, encoded=object())
     backlog = filled(fresh, carried)
     assert [backlog.take(1.0), backlog.take(1.0)] == [[fresh], [carried]]
+
+
+def test_what_is_dropped_is_out_and_the_rest_keeps_its_order() -> None:
+    first, left, last, long = job(800), job(800), job(800), job(3000)
+    taken = job(800)
+    backlog = filled(first, left, last, long)
+    assert backlog.waiting() == [first, left, last, long]
+    assert backlog.drop({left, long, taken}) == [left, long]
+    assert backlog.take(1.0) == [first, last]
+    assert backlog.take(1.0) == []

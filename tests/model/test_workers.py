@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -106,7 +107,7 @@ def test_a_batch_that_breaks_answers_each_of_its_jobs(layout: Layout, counts: Co
 
     replies = Replies(3)
     samples = np.ones(16000, np.int16)
-    workers = Workers(Breaking(), layout, counts, hang_limit_s=WITHIN_S)  # type: ignore[arg-type]  # a fault that can't be made for real
+    workers = Workers(Breaking(), layout, counts, hang_limit_s=WITHIN_S)
     try:
         workers.submit([job_for(decoder, samples, replies, str(n)) for n in range(3)])
         replies.wait()
@@ -126,3 +127,38 @@ def test_stopping_answers_what_was_taken(
     workers.submit([job_for(decoder, speech["weather"], replies, str(n), beam_size=1) for n in range(4)])
     workers.stop()
     assert sorted(name for name, _ in replies.outcomes) == ["0", "1", "2", "3"]
+
+
+def test_what_nobody_waits_for_is_dropped_and_frees_its_place(layout: Layout, counts: Counts, decoder: Decoder) -> None:
+    begun, go_on, gone = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow:
+        def decode(self, jobs: list[Job]) -> Iterator[tuple[Job, Outcome]]:
+            begun.set()
+            assert go_on.wait(WITHIN_S)
+            yield from ((job, {"text": ""}) for job in jobs)
+
+    replies = Replies(1 + layout.max_pending)
+    samples = np.ones(16000, np.int16)
+    one_worker = replace(layout, workers=1)
+    workers = Workers(Slow(), one_worker, counts, hang_limit_s=WITHIN_S)
+    try:
+        workers.submit([job_for(decoder, samples, replies, "running")])
+        assert begun.wait(WITHIN_S)
+        waiting = [
+            decoder.job(samples, Options(), is_cancelled=gone.is_set, reply=replies.of("left"))
+            for _ in range(layout.max_pending)
+        ]
+        submitting = threading.Thread(target=workers.submit, args=[waiting])
+        submitting.start()
+        gone.set()
+        # The model is full and busy; only the sweep can let this return.
+        submitting.join(WITHIN_S)
+        assert not submitting.is_alive()
+        assert {outcome.code for _, outcome in replies.outcomes if isinstance(outcome, RequestError)} == {"cancelled"}
+        assert len(replies.outcomes) == layout.max_pending
+    finally:
+        go_on.set()
+        workers.stop()
+    assert counts.totals["abandoned"] == layout.max_pending
+    assert counts.totals["wasted_s"] == 0

@@ -8,7 +8,8 @@ from gateway.core import errors
 from gateway.core.admission import Permit
 from gateway.core.audio import DecodeOptions, Task, Word
 from gateway.core.deadline import Deadline
-from gateway.triton.client import TritonTranscriber, parameters_of, transcript_of, translated
+from gateway.triton.client import TritonTranscriber, translated
+from gateway.triton.wire import parameters_of, transcript_of
 
 SEGMENT = {
     "text": " Hi.",
@@ -105,7 +106,7 @@ async def test_a_triton_that_is_not_there_is_unavailable(unused_address: str) ->
         with pytest.raises(errors.ModelUnavailable):
             await transcriber.canary("base", deadline=soon())
         with pytest.raises(errors.ModelUnavailable):
-            await transcriber.ready_models(deadline=soon())
+            await transcriber.index(deadline=soon())
     finally:
         await transcriber.close()
 

@@ -1,87 +1,137 @@
 import asyncio
+import time
 
 import pytest
 
 from gateway.core import errors
+from gateway.core.deadline import Deadline
 from gateway.telemetry import Telemetry
-from gateway.triton.health import ModelWatch
-from tests.fakes import FakeTranscriber
-from tests.serving import eventually
+from gateway.triton.health import ModelHealth
 
 BUSY = errors.Overloaded("full")
 LATE = errors.DeadlineExceeded("late")
 GONE = errors.ModelUnavailable("gone")
 
 
-def watch(backend: FakeTranscriber, *, interval_s: float = 60.0) -> ModelWatch:
-    return ModelWatch(backend, Telemetry(), model="base", interval_s=interval_s, timeout_s=1.0)
+def unknown(*, max_age_s: float = 60.0, recovery_s: float = 5.0) -> ModelHealth:
+    return ModelHealth("base", Telemetry(), max_age_s=max_age_s, recovery_s=recovery_s)
 
 
-async def test_unknown_is_a_problem_until_the_model_answers() -> None:
-    backend = FakeTranscriber()
-    watched = watch(backend)
-    before = watched.problem
-    await watched.check()
-    assert (before, watched.problem) == ("the model has not answered yet", None)
-    assert watched.served == ("base",)
+def healthy(**options: float) -> ModelHealth:
+    health = unknown(**options)
+    health.probe()
+    health.passed()
+    return health
 
 
-async def test_real_answers_spare_the_canary() -> None:
-    backend = FakeTranscriber()
-    watched = watch(backend)
-    watched.answered("base")
-    await watched.check()
-    assert backend.canaries == 0
-    await watched.check(forced=True)
-    assert backend.canaries == 1
+def later() -> Deadline:
+    return Deadline.after(60.0, now_s=time.monotonic())
 
 
-async def test_an_old_answer_is_a_problem() -> None:
-    watched = ModelWatch(FakeTranscriber(), Telemetry(), model="base", interval_s=0.0, timeout_s=0.0)
-    watched.answered("base")
-    assert watched.problem == "the model has not answered lately"
+async def test_unknown_is_a_problem_until_a_canary_came_back() -> None:
+    health = unknown()
+    assert health.problem == "the model has not answered yet"
+    health.answered()
+    assert health.problem
+    health.probe()
+    health.passed()
+    assert health.problem is None
+
+
+async def test_an_old_answer_is_a_problem_and_no_reason_to_refuse() -> None:
+    health = healthy(max_age_s=0.0)
+    assert (health.problem, health.refusal) == ("the model has not answered lately", None)
 
 
 async def test_only_an_unavailable_model_closes_the_door_at_once() -> None:
-    watched = watch(FakeTranscriber())
-    watched.answered("base")
-    watched.failed("base", errors.ModelFailed("odd audio"))
-    watched.failed("base", LATE)
-    watched.failed("base", BUSY)
-    watched.failed("other", GONE)
-    assert watched.problem is None
-    watched.failed("base", GONE)
-    assert watched.problem == "the model can't be reached"
+    health = healthy()
+    health.failed(BUSY)
+    assert not health.suspected
+    health.failed(errors.ModelFailed("odd audio"))
+    health.failed(LATE)
+    assert (health.problem, health.suspected) == (None, True)
+    health.failed(GONE)
+    assert health.problem == "the model can't be reached"
 
 
-async def test_a_full_queue_is_no_sick_model() -> None:
-    backend = FakeTranscriber()
-    backend.canary_error = BUSY
-    watched = watch(backend)
-    watched.answered("base")
-    await watched.check(forced=True)
-    assert watched.problem is None
+async def test_what_waits_goes_on_when_the_model_is_back() -> None:
+    health = healthy()
+    await health.available(later(), wait_s=0.0)
+    health.failed(GONE)
+    waiting = asyncio.create_task(health.available(later(), wait_s=60.0))
+    await asyncio.sleep(0)
+    health.probe()
+    health.failed(GONE)
+    health.passed()
+    assert not waiting.done()
+    health.probe()
+    health.passed()
+    await waiting
 
 
-@pytest.mark.parametrize("error", [GONE, LATE, errors.ModelFailed("wrong")])
-async def test_a_canary_that_fails_closes_the_door(error: errors.TritoneError) -> None:
-    backend = FakeTranscriber()
-    watched = watch(backend)
-    await watched.check()
-    backend.canary_error = error
-    await watched.check(forced=True)
-    assert watched.problem == f"the model failed its check: {error.reason}"
+@pytest.mark.parametrize(("deadline_s", "wait_s"), [(0.02, 60.0), (60.0, 0.02), (0.0, 60.0)])
+async def test_waiting_ends_with_the_deadline_or_the_patience(deadline_s: float, wait_s: float) -> None:
+    with pytest.raises(errors.ModelUnavailable) as caught:
+        await unknown().available(Deadline.after(deadline_s, now_s=time.monotonic()), wait_s=wait_s)
+    assert caught.value.retry_after_s == pytest.approx(5.0, abs=0.1)
 
 
-async def test_the_watch_notices_the_loss_and_the_return() -> None:
-    backend = FakeTranscriber()
-    watched = watch(backend)
-    await watched.check()
-    running = asyncio.create_task(watched.run())
-    backend.canary_error = GONE
-    watched.failed("base", LATE)
-    await eventually(lambda: watched.problem is not None)
-    backend.canary_error = None
-    await eventually(lambda: watched.problem is None)
-    running.cancel()
-    await asyncio.wait([running])
+async def test_nobody_waits_for_a_model_that_an_operator_unloads() -> None:
+    health = unknown()
+    waiting = asyncio.create_task(health.available(later(), wait_s=60.0))
+    await asyncio.sleep(0)
+    health.loaded(wanted=False)
+    with pytest.raises(errors.ModelUnavailable, match="not loaded"):
+        await waiting
+    with pytest.raises(errors.ModelUnavailable, match="not loaded"):
+        health.require(arrived_at_s=0.0)
+    health.loaded(wanted=True)
+    health.require(arrived_at_s=0.0)
+
+
+async def test_who_came_before_the_failure_may_wait() -> None:
+    health = healthy()
+    before_s = time.monotonic()
+    health.require()
+    health.failed(GONE)
+    health.require(arrived_at_s=before_s)
+    for arrived_at_s in (None, time.monotonic()):
+        with pytest.raises(errors.ModelUnavailable):
+            health.require(arrived_at_s=arrived_at_s)
+
+
+async def test_giving_up_ends_every_wait_for_an_answer() -> None:
+    health = healthy()
+
+    async def wait() -> None:
+        async with health.attending():
+            await asyncio.Event().wait()
+
+    waiting = [asyncio.create_task(wait()) for _ in range(3)]
+    await asyncio.sleep(0)
+    health.give_up()
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [errors.ModelUnavailable] * 3
+    async with health.attending():
+        pass
+    health.give_up()
+
+
+async def test_a_wait_that_ends_otherwise_keeps_its_own_end() -> None:
+    health = healthy()
+    with pytest.raises(TimeoutError):
+        async with health.attending():
+            raise TimeoutError
+    waiting = asyncio.create_task(health.available(later(), wait_s=1.0))
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+async def test_who_should_come_back_is_told_when_by_the_last_recovery() -> None:
+    health = healthy(recovery_s=40.0)
+    assert health.retry_after_s == 40.0
+    health.failed(GONE)
+    health.probe()
+    health.passed()
+    assert health.retry_after_s == 1.0

@@ -1,6 +1,6 @@
 """One request on its way through the model, and the backlog in which requests wait for a batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +64,17 @@ class Backlog:
     def add(self, job: Job) -> None:
         """Put a job where its window waits; a job that carries its encoding waits with others that do."""
         self._groups.setdefault((job.attempt.frames, job.encoded is not None), []).append(job)
+
+    def waiting(self) -> list[Job]:
+        """All that wait."""
+        return [job for group in self._groups.values() for job in group]
+
+    def drop(self, jobs: Container[Job]) -> list[Job]:
+        """Take out those of `jobs` that still wait."""
+        dropped = [job for job in self.waiting() if job in jobs]
+        groups = {key: [job for job in group if job not in jobs] for key, group in self._groups.items()}
+        self._groups = {key: group for key, group in groups.items() if group}
+        return dropped
 
     def take(self, now_s: float, takers: int = 1) -> list[Job]:
         """The next batch, oldest first, shared fairly when several `takers` stand idle; empty when nothing waits."""

@@ -10,6 +10,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from decode import Decoder
+from faults import faults_of
 from jobs import Job
 from layout import Layout, choose_layout
 from meters import Meters
@@ -34,8 +35,9 @@ class TritonPythonModel:
         pb_utils.Logger.log_info(f"tritone: {args['model_name']}: {layout}")
         self._decoder = Decoder(Path(weights), layout)
         warm_up(self._decoder, layout)
+        self._faults = faults_of(self._decoder)
         self._workers = Workers(
-            self._decoder,
+            self._faults or self._decoder,
             layout,
             Meters(pb_utils, args["model_name"]),
             hang_limit_s=float(overrides.get("hang_limit_s") or 60),
@@ -46,27 +48,35 @@ class TritonPythonModel:
         jobs = []
         for request in requests:
             try:
-                jobs.append(self._job(request))
+                parameters = json.loads(request.parameters() or "{}")
+                if parameters.get("pulse") is True:
+                    # A sign of life, which waits for nothing but this thread.
+                    _reply(request, {"pulse": True})
+                else:
+                    jobs.append(self._job(request, parameters))
             except RequestError as error:
                 _reply(request, error)
             except Exception as error:  # a boundary: one unreadable request must not fail its batch
                 pb_utils.Logger.log_error(f"tritone: unreadable request: {error!r}")
                 _reply(request, RequestError("model_failed", "the request could not be read"))
-        self._workers.submit(jobs)
+        if jobs:
+            self._workers.submit(jobs)
 
     def finalize(self) -> None:
         """Answer what was taken, then stop."""
         self._workers.stop()
 
-    def _job(self, request: Any) -> Job:
+    def _job(self, request: Any, parameters: dict[str, Any]) -> Job:
+        fault = parameters.pop("fault", None) if self._faults else None
         # Triton frees the input's memory before the job is done.
         samples = pb_utils.get_input_tensor_by_name(request, "AUDIO").as_numpy().reshape(-1).copy()
-        options: Options = parse_options(
-            json.loads(request.parameters() or "{}"), multilingual=self._decoder.multilingual
-        )
-        return self._decoder.job(
+        options: Options = parse_options(parameters, multilingual=self._decoder.multilingual)
+        job = self._decoder.job(
             samples, options, is_cancelled=request.is_cancelled, reply=lambda outcome: _reply(request, outcome)
         )
+        if self._faults and fault:
+            self._faults.order(job, fault)
+        return job
 
 
 def _reply(request: Any, outcome: "dict[str, Any] | RequestError") -> None:

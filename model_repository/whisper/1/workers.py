@@ -6,14 +6,23 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterator
 from typing import Any, Protocol
 
-from decode import Decoder
+from decode import Outcome
 from guard import Attempt
 from jobs import Backlog, Job
 from layout import Layout
 from options import RequestError
 from windows import MAX_FRAMES
+
+
+class Decodes(Protocol):
+    """A Decoder, or one with faults for tests."""
+
+    def decode(self, jobs: list[Job]) -> Iterator[tuple[Job, Outcome]]:
+        """Each job with its outcome, as soon as it is known."""
+        ...
 
 
 class Counts(Protocol):
@@ -27,6 +36,7 @@ class Counts(Protocol):
 
 
 WATCH_EVERY_S = 2.0
+SWEEP_EVERY_S = 0.5
 
 # Read before the weights are loaded: by then tritonserver may be gone.
 PARENT_PID = os.getppid()
@@ -39,7 +49,7 @@ class Workers:
     ends the process with the stacks of all threads in the log: a hang becomes a crash, which can be seen and healed.
     """
 
-    def __init__(self, decoder: Decoder, layout: Layout, counts: Counts, *, hang_limit_s: float) -> None:
+    def __init__(self, decoder: Decodes, layout: Layout, counts: Counts, *, hang_limit_s: float) -> None:
         self._decoder = decoder
         self._backlog = Backlog(layout.max_batch, layout.max_batch_frames)
         self._spread = layout.device == "cpu"
@@ -52,25 +62,28 @@ class Workers:
         self._stopping = threading.Event()
         self._busy_since_s: dict[int, float] = {}
         self._threads = [threading.Thread(target=self._work, name=f"worker-{n}") for n in range(layout.workers)]
-        self._watch = threading.Thread(target=self._watch_health, name="watch", daemon=True)
-        for thread in (*self._threads, self._watch):
+        self._threads.append(threading.Thread(target=self._watch_health, name="watch", daemon=True))
+        # A thread of its own: asking whether a caller left may block where tritonserver is gone, which the watch sees.
+        self._threads.append(threading.Thread(target=self._sweep, name="sweep", daemon=True))
+        self._arm()
+        for thread in self._threads:
             thread.start()
 
     def submit(self, jobs: list[Job]) -> None:
         """Take the jobs over. Blocks while `max_pending` wait, so that what is more stays in Triton's bounded queue."""
         with self._changed:
-            self._changed.wait_for(lambda: self._pending < self._max_pending)
             self._pending += len(jobs)
             for job in jobs:
                 self._backlog.add(job)
             self._changed.notify_all()
+            self._changed.wait_for(lambda: self._pending < self._max_pending)
 
     def stop(self) -> None:
         """Answer what was taken, then end the threads."""
         self._stopping.set()
         with self._changed:
             self._changed.notify_all()
-        for thread in (*self._threads, self._watch):
+        for thread in self._threads:
             thread.join()
 
     def _work(self) -> None:
@@ -136,16 +149,35 @@ class Workers:
                 self._pending -= 1
                 self._changed.notify_all()
 
+    def _sweep(self) -> None:
+        while not self._stopping.wait(SWEEP_EVERY_S):
+            self.drop_abandoned()
+
+    def drop_abandoned(self) -> None:
+        """Answer what nobody waits for any more before a batch takes it, so that it holds no place."""
+        with self._changed:
+            waiting = self._backlog.waiting()
+        # Asked without the lock: each question goes to Triton and back.
+        now_unix_ms = time.time() * 1000
+        abandoned = {job: error for job in waiting if (error := job.abandoned(now_unix_ms))}
+        with self._changed:
+            dropped = self._backlog.drop(abandoned)
+        for job in dropped:
+            self._answer(job, abandoned[job])
+
     def _watch_health(self) -> None:
         while not self._stopping.wait(WATCH_EVERY_S):
             if os.getppid() != PARENT_PID:
                 os._exit(1)  # tritonserver is gone; nobody else ends an orphaned stub
             now_s = time.monotonic()
             if all(now_s - since_s < self._hang_limit_s for since_s in list(self._busy_since_s.values())):
-                # The timer is C and needs no interpreter lock, so it fires also when nothing in Python can run.
-                faulthandler.dump_traceback_later(self._hang_limit_s, exit=True)
+                self._arm()
             else:
                 faulthandler.dump_traceback(all_threads=True)
                 os._exit(1)
             self._counts.publish(self._pending)
         faulthandler.cancel_dump_traceback_later()
+
+    def _arm(self) -> None:
+        # The timer is C and needs no interpreter lock, so it fires also when nothing in Python can run.
+        faulthandler.dump_traceback_later(self._hang_limit_s, exit=True)

@@ -1,0 +1,53 @@
+"""What an operator asks of a running gateway, over HTTP, with the standard library alone."""
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+ACTIONS = {"status": "GET", "load": "POST", "unload": "POST", "reload": "POST"}
+_TIMEOUT_S = 300.0
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
+
+
+class RefusedError(Exception):
+    """The gateway said no, or did not answer; in one line."""
+
+
+class Gateway:
+    """A gateway at an address, with its admin key if it has one."""
+
+    def __init__(self, host: str, port: int, admin_key: str) -> None:
+        host = _ANY_ADDRESS.get(host, host)
+        self._url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        # An operator's gateway is no web site: the environment's proxy is not for it.
+        self._http = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self._headers = {"Authorization": f"Bearer {admin_key}"} if admin_key else {}
+
+    def models(self) -> list[dict[str, Any]]:
+        """The models with their state. Raises RefusedError."""
+        found: list[dict[str, Any]] = self._ask("GET", "/v1/models")["data"]
+        return found
+
+    def model(self, action: str, name: str) -> dict[str, Any]:
+        """Does one of ACTIONS and returns the model's status. Raises RefusedError."""
+        return self._ask(ACTIONS[action], f"/v1/models/{urllib.parse.quote(name, safe='')}/{action}")
+
+    def _ask(self, method: str, path: str) -> dict[str, Any]:
+        request = urllib.request.Request(self._url + path, method=method, headers=self._headers)  # noqa: S310 - http
+        try:
+            with self._http.open(request, timeout=_TIMEOUT_S) as answer:
+                body: dict[str, Any] = json.load(answer)
+                return body
+        except urllib.error.HTTPError as error:
+            raise RefusedError(_message(error)) from None
+        except (OSError, ValueError) as error:
+            raise RefusedError(f"{self._url} does not answer: {getattr(error, 'reason', error)}") from None
+
+
+def _message(error: urllib.error.HTTPError) -> str:
+    try:
+        return str(json.load(error)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"the gateway answered {error.code}"

@@ -1,0 +1,256 @@
+"""Keeps one model alive: feels its pulse, asks it with canaries, and heals or replaces its process."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.core.deadline import Deadline
+from gateway.core.errors import DeadlineExceeded, ModelUnavailable, Overloaded, TritoneError
+from gateway.core.recovery import Recovery, RecoveryLimits, Recycling, Sign, Step
+from gateway.telemetry import Telemetry
+from gateway.triton.control import LOADING, UNAVAILABLE, Control
+from gateway.triton.health import NOT_LOADED, ModelHealth
+
+logger = logging.getLogger(__name__)
+
+# While the model is away it is looked at this often, so that the door opens soon after it is back.
+_RETRY_S: Final = 0.25
+# A dead process is told of after 1 to 2.4 s.
+_PULSE_TIMEOUT_S: Final = 3.0
+# Requests that a dead process took with it keep Triton unloading it for ever, and a new one is loaded beside it.
+_UNLOAD_PATIENCE_S: Final = 0.5
+_UNLOAD_POLL_S: Final = 0.05
+_FIRST_GUESS_S: Final = 5.0
+
+_REASONS: Final = {
+    Sign.DEAD: "the model's process is gone",
+    Sign.ABSENT: NOT_LOADED,
+    Sign.LOADING: "the model is being loaded",
+    Sign.UNREACHABLE: "Triton can't be reached",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KeeperLimits:
+    """How often a model is looked at, how long each thing may take, and what it may hold.
+
+    `restart` starts a Triton of our own afresh, to get rid of what `max_leftovers` dead processes left in it.
+    """
+
+    heals: bool
+    pulse_interval_s: float
+    canary_interval_s: float
+    canary_timeout_s: float
+    load_timeout_s: float
+    resident_limit_bytes: int
+    recycle_interval_s: float
+    restart: Callable[[], None] | None = None
+    max_leftovers: int = 4
+    recovery: RecoveryLimits = field(default_factory=RecoveryLimits)
+
+
+class Keeper:
+    """The care for one model. `wanted`: it is loaded when it is found absent."""
+
+    def __init__(
+        self, model: str, triton: Control, telemetry: Telemetry, limits: KeeperLimits, *, wanted: bool
+    ) -> None:
+        self.model = model
+        self.resident_bytes: int | None = None
+        self.health = ModelHealth(
+            model,
+            telemetry,
+            max_age_s=2 * (limits.canary_interval_s + limits.canary_timeout_s),
+            recovery_s=_FIRST_GUESS_S,
+        )
+        self._triton = triton
+        self._telemetry = telemetry
+        self._limits = limits
+        self._wanted = wanted
+        self._recovery = Recovery(limits.recovery)
+        self._recycling = Recycling(
+            limit_bytes=limits.resident_limit_bytes, min_interval_s=limits.recycle_interval_s, now_s=time.monotonic()
+        )
+        self._was_away = False
+        self._leftovers = 0
+        self._canary_due = asyncio.Event()
+        # One change of what is loaded at a time; whoever does not hold it leaves the process alone.
+        self._control = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Looks after the model until it is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._feel_pulses())
+            group.create_task(self._send_canaries())
+
+    async def check(self) -> None:
+        """One look, and a canary if it is due."""
+        await self.look()
+        if self._canary_due.is_set():
+            await self.ask()
+
+    async def look(self) -> None:
+        """Feels the pulse, and does what the recovery decides."""
+        felt_at_s = time.monotonic()
+        sign = await self._triton.pulse(self.model, deadline=_within(_PULSE_TIMEOUT_S))
+        if sign is Sign.ABSENT and await self._state() == LOADING:
+            sign = Sign.LOADING
+        if sign in _REASONS:
+            self.health.trip(_REASONS[sign])
+            self._was_away = self._was_away or sign is not Sign.UNREACHABLE
+        else:
+            self._note_life(sign, time.monotonic() - felt_at_s)
+        if sign is Sign.DEAD:
+            self.health.give_up()
+        step = self._recovery.decide(sign, wanted=self._wanted, now_s=time.monotonic())
+        if step is not Step.WATCH and self._limits.heals and not self._control.locked():
+            async with self._control:
+                await self._restore(step, sign)
+
+    async def ask(self) -> None:
+        """Sends a canary, and takes its outcome."""
+        self._canary_due.clear()
+        asked_at_s = time.monotonic()
+        self.health.probe()
+        try:
+            async with self.health.attending():
+                await self._triton.canary(self.model, deadline=_within(self._limits.canary_timeout_s))
+        except Overloaded:
+            # A full queue is a model at work; real answers or their absence tell the rest.
+            self._telemetry.canaries.labels("overloaded").inc()
+        except TritoneError as error:
+            self._telemetry.canaries.labels(error.reason).inc()
+            self._canary_failed(error, time.monotonic() - asked_at_s)
+        else:
+            self._telemetry.canaries.labels("ok").inc()
+            self._canary_passed()
+
+    async def load(self) -> None:
+        """Loads the model at an operator's wish; a loaded one stays. Raises ModelUnavailable."""
+        self._wanted = True
+        self.health.loaded(wanted=True)
+        async with self._control:
+            await self._triton.load(self.model, deadline=_within(self._limits.load_timeout_s))
+            self._recycling.started(now_s=time.monotonic())
+        await self.health.available(_within(self._limits.load_timeout_s), wait_s=self._limits.canary_timeout_s)
+
+    async def unload(self) -> None:
+        """Unloads the model at an operator's wish, after what it has been asked. Raises ModelUnavailable."""
+        self._wanted = False
+        self.health.loaded(wanted=False)
+        async with self._control:
+            await self._unload(patience_s=self._limits.load_timeout_s)
+
+    async def replace(self, why: str) -> None:
+        """A fresh process takes the place of this one, which answers what it was asked. Raises ModelUnavailable."""
+        async with self._control:
+            logger.warning("replacing the model's process", extra={"fields": {"model": self.model, "reason": why}})
+            try:
+                await self._triton.replace(self.model, deadline=_within(self._limits.load_timeout_s))
+            except TritoneError as error:
+                self._telemetry.replacements.labels(self.model, why, error.reason).inc()
+                raise
+            finally:
+                self._recycling.started(now_s=time.monotonic())
+            self._telemetry.replacements.labels(self.model, why, "ok").inc()
+            self.health.suspected = True
+
+    async def weigh(self, resident_bytes: int) -> None:
+        """Takes the size of the model's process, and replaces one that has grown over its limit."""
+        self.resident_bytes = resident_bytes
+        self._telemetry.resident_bytes.labels(self.model).set(resident_bytes)
+        due = self._recycling.due(resident_bytes, now_s=time.monotonic())
+        if due and self._limits.heals and self.health.problem is None:
+            with suppress(TritoneError):
+                await self.replace("memory")
+
+    async def _feel_pulses(self) -> None:
+        while True:
+            await self.look()
+            await asyncio.sleep(_RETRY_S if self.health.problem else self._limits.pulse_interval_s)
+
+    async def _send_canaries(self) -> None:
+        while True:
+            await self._canary_due.wait()
+            await self.ask()
+
+    def _note_life(self, sign: Sign, elapsed_s: float) -> None:
+        if sign is not Sign.ALIVE and self.health.answer_age_s > elapsed_s:
+            self.health.suspected = True
+        due = self.health.suspected or self.health.answer_age_s > self._limits.canary_interval_s
+        if due or self.health.problem:
+            self._canary_due.set()
+
+    def _canary_passed(self) -> None:
+        self._recovery.canary(Sign.ALIVE, now_s=time.monotonic())
+        if self._was_away:
+            # Whoever still waits was heard by a process that is no more, whoever replaced it.
+            self.health.give_up()
+            self._was_away = False
+        self.health.passed()
+
+    def _canary_failed(self, error: TritoneError, elapsed_s: float) -> None:
+        if isinstance(error, ModelUnavailable):
+            self.health.trip("the model can't be reached")
+            return
+        late = isinstance(error, DeadlineExceeded)
+        # Under load the canary waits behind real requests, whose answers count as much.
+        if late and self.health.answer_age_s < elapsed_s:
+            return
+        self._recovery.canary(Sign.LATE if late else Sign.FAILS, now_s=time.monotonic())
+        self.health.trip(f"the model failed its check: {error.reason}")
+
+    async def _restore(self, step: Step, sign: Sign) -> None:
+        began_at_s = time.monotonic()
+        fields = {"model": self.model, "step": step.value, "sign": sign.value}
+        logger.warning("restoring the model", extra={"fields": fields})
+        outcome = "loaded"
+        try:
+            if step is Step.HEAL:
+                self.health.trip("the model is being healed")
+                self.health.give_up()
+            if step is Step.HEAL and self._limits.restart and self._leftovers >= self._limits.max_leftovers:
+                outcome = "restarted"
+                self._leftovers = 0
+                self._limits.restart()
+            else:
+                await self._load_afresh(step)
+            self._recycling.started(now_s=time.monotonic())
+        except TritoneError as error:
+            outcome = error.reason
+            logger.error("the model could not be restored", extra={"fields": fields | {"code": outcome}})
+        self._recovery.attempted(loaded=outcome in ("loaded", "restarted"), now_s=time.monotonic())
+        self._telemetry.restorations.labels(self.model, step.value, sign.value, outcome).inc()
+        self._telemetry.restoration_seconds.observe(time.monotonic() - began_at_s)
+
+    async def _load_afresh(self, step: Step) -> None:
+        if step is Step.HEAL and not await self._unload(patience_s=_UNLOAD_PATIENCE_S):
+            self._leftovers += 1
+        await self._triton.load(self.model, deadline=_within(self._limits.load_timeout_s))
+
+    async def _unload(self, *, patience_s: float) -> bool:
+        """Whether it is gone within the time given."""
+        await self._triton.unload(self.model, deadline=_within(self._limits.load_timeout_s))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                # Triton tells of the end in its index alone.
+                while await self._state() != UNAVAILABLE:  # noqa: ASYNC110
+                    await asyncio.sleep(_UNLOAD_POLL_S)
+                return True
+        return False
+
+    async def _state(self) -> str:
+        """The model's state in Triton's index; what can't be asked for is not there."""
+        with suppress(TritoneError):
+            for entry in await self._triton.index(deadline=_within(_PULSE_TIMEOUT_S)):
+                if entry.name == self.model:
+                    return entry.state
+        return UNAVAILABLE
+
+
+def _within(budget_s: float) -> Deadline:
+    return Deadline.after(budget_s, now_s=time.monotonic())

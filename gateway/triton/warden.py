@@ -1,0 +1,180 @@
+"""The one watcher of Triton's models: which there are, whether each may be asked, and what operators want of them."""
+
+import asyncio
+import logging
+import time
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.core.deadline import Deadline
+from gateway.core.errors import NotFound, Overloaded, TritoneError
+from gateway.telemetry import Telemetry
+from gateway.triton.control import READY, Control, IndexEntry
+from gateway.triton.health import ModelHealth
+from gateway.triton.keeper import Keeper, KeeperLimits
+from gateway.triton.memory import resident_bytes
+
+logger = logging.getLogger(__name__)
+
+_INDEX_EVERY_S: Final = 2.0
+_INDEX_TIMEOUT_S: Final = 5.0
+_MEMORY_EVERY_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class WardenLimits:
+    """Which models are kept loaded, the default first, and how many may be watched.
+
+    `wait_s` is how long an utterance waits for a model to come back. `metrics_address` (HOST:PORT) is where Triton
+    tells how large the models are; None where that is not watched.
+    """
+
+    models: tuple[str, ...]
+    max_models: int
+    wait_s: float
+    metrics_address: str | None
+    keeper: KeeperLimits
+
+
+class Warden:
+    """A keeper for each model; those that were named at start are loaded when they are found absent.
+
+    Others that Triton has loaded are found in its index, up to `max_models` altogether.
+    """
+
+    def __init__(self, triton: Control, telemetry: Telemetry, limits: WardenLimits) -> None:
+        self.index: tuple[IndexEntry, ...] = ()
+        self.foreign: set[str] = set()
+        self._triton = triton
+        self._telemetry = telemetry
+        self._limits = limits
+        self._tasks: asyncio.TaskGroup | None = None
+        self._keepers: dict[str, Keeper] = {}
+        for model in limits.models:
+            self._watch(model, wanted=True)
+
+    @property
+    def problem(self) -> str | None:
+        """Why a request to the default model would not be served now, or None."""
+        return self._keepers[self._limits.models[0]].health.problem
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names of the models that are watched, the default first."""
+        return tuple(self._keepers)
+
+    def keeper(self, model: str) -> Keeper:
+        """The keeper of a model. Raises NotFound."""
+        if model not in self._keepers:
+            raise NotFound("There is no such model.", code="model_not_found", param="model")
+        return self._keepers[model]
+
+    def health(self, model: str) -> ModelHealth:
+        """How a model is. Raises NotFound."""
+        return self.keeper(model).health
+
+    def require_any(self) -> None:
+        """Raises ModelUnavailable when no model at all can be asked: there is no need to read a request."""
+        if all(keeper.health.refusal for keeper in self._keepers.values()):
+            self.health(self._limits.models[0]).require()
+
+    def refusal_of(self, model: str) -> str | None:
+        """As dispatch.Models."""
+        return self.health(model).refusal
+
+    async def available(self, model: str, deadline: Deadline) -> None:
+        """As dispatch.Models."""
+        await self.health(model).available(deadline, wait_s=self._limits.wait_s)
+
+    def attending(self, model: str) -> AbstractAsyncContextManager[None]:
+        """As dispatch.Models."""
+        return self.health(model).attending()
+
+    def answered(self, model: str) -> None:
+        """As dispatch.Models."""
+        self.health(model).answered()
+
+    def failed(self, model: str, error: TritoneError) -> None:
+        """As dispatch.Models."""
+        self.health(model).failed(error)
+
+    async def load(self, model: str) -> None:
+        """Loads a model of the repository. Raises NotFound, ModelUnavailable, Overloaded when too many are watched."""
+        await self.discover()
+        if model not in self._keepers and any(entry.name == model for entry in self.index):
+            if self._full:
+                raise Overloaded(f"{self._limits.max_models} models are served already.")
+            self._watch(model, wanted=True)
+        await self.keeper(model).load()
+        await self.discover()
+
+    async def unload(self, model: str) -> None:
+        """Unloads a model, after what it has been asked. Raises NotFound, ModelUnavailable."""
+        await self.keeper(model).unload()
+        await self.discover()
+
+    async def reload(self, model: str) -> None:
+        """Loads a model afresh, without a pause in its service. Raises NotFound, ModelUnavailable."""
+        if model in self._keepers and not self.refusal_of(model):
+            await self.keeper(model).replace("operator")
+        else:
+            await self.load(model)
+
+    async def check(self) -> None:
+        """One look at everything."""
+        await self.discover()
+        async with asyncio.TaskGroup() as group:
+            for keeper in self._keepers.values():
+                group.create_task(keeper.check())
+
+    async def run(self) -> None:
+        """Watches until it is cancelled."""
+        async with asyncio.TaskGroup() as self._tasks:
+            for keeper in self._keepers.values():
+                self._tasks.create_task(keeper.run())
+            self._tasks.create_task(self._keep_index())
+            if self._limits.metrics_address:
+                self._tasks.create_task(self._weigh(self._limits.metrics_address))
+
+    async def discover(self) -> None:
+        """Reads Triton's index, and watches the models it has loaded since. The last index stays if there is none."""
+        deadline = Deadline.after(_INDEX_TIMEOUT_S, now_s=time.monotonic())
+        with suppress(TritoneError):
+            self.index = await self._triton.index(deadline=deadline)
+            for entry in self.index:
+                name = entry.name
+                if entry.state != READY or name in self._keepers or name in self.foreign:
+                    continue
+                if not await self._triton.transcribes(name, deadline=deadline):
+                    self.foreign.add(name)
+                elif self._full:
+                    logger.warning("too many models: this one is not served", extra={"fields": {"model": name}})
+                else:
+                    self._watch(name, wanted=False)
+
+    async def _keep_index(self) -> None:
+        while True:
+            await asyncio.sleep(_INDEX_EVERY_S)
+            await self.discover()
+
+    async def _weigh(self, metrics_address: str) -> None:
+        while True:
+            try:
+                sizes = await resident_bytes(metrics_address)
+            except (OSError, TimeoutError) as error:
+                logger.debug("Triton's metrics can't be read", extra={"fields": {"detail": repr(error)}})
+                sizes = {}
+            for model, size in sizes.items():
+                if model in self._keepers:
+                    await self._keepers[model].weigh(size)
+            await asyncio.sleep(_MEMORY_EVERY_S)
+
+    @property
+    def _full(self) -> bool:
+        return len(self._keepers) >= self._limits.max_models
+
+    def _watch(self, model: str, *, wanted: bool) -> None:
+        keeper = self._keepers[model] = Keeper(model, self._triton, self._telemetry, self._limits.keeper, wanted=wanted)
+        if self._tasks is not None:
+            self._tasks.create_task(keeper.run())

@@ -1,0 +1,58 @@
+"""Faults on demand, for tests alone: a request asks for one, and the model does it in the middle of its batch.
+
+Only where TRITONE_TEST_FAULTS=1 is in the environment; elsewhere `fault` is a parameter like any unknown one.
+"""
+
+import ctypes
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decode import Decoder, Outcome
+from jobs import Job
+from options import RequestError
+
+FOREVER_S = 1_000_000
+GROWTH_BYTES = 256 * 1024 * 1024
+
+
+class Faults:
+    """A decoder that does what was ordered before it decodes."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._ordered: dict[int, str] = {}
+        self._kept: list[NDArray[np.uint8]] = []
+        self._kinds: dict[object, Callable[[], object]] = {
+            "exit": lambda: os._exit(1),
+            "spin": _hold_the_interpreter,
+            "sleep": lambda: time.sleep(FOREVER_S),
+            "grow": lambda: self._kept.append(np.ones(GROWTH_BYTES, np.uint8)),
+        }
+
+    def order(self, job: Job, kind: object) -> None:
+        """Have it happen when `job` is decoded. Raises RequestError for a kind there is not."""
+        if kind not in self._kinds:
+            raise RequestError("invalid_parameter", f"fault is one of {', '.join(map(str, self._kinds))}", "fault")
+        self._ordered[id(job)] = str(kind)
+
+    def decode(self, jobs: list[Job]) -> Iterator[tuple[Job, Outcome]]:
+        """As Decoder.decode."""
+        for job in jobs:
+            if kind := self._ordered.pop(id(job), None):
+                self._kinds[kind]()
+        yield from self._decoder.decode(jobs)
+
+
+def _hold_the_interpreter() -> None:
+    sleep: Any = ctypes.PyDLL(None).sleep  # unlike CDLL it keeps the lock
+    sleep(FOREVER_S)
+
+
+def faults_of(decoder: Decoder) -> Faults | None:
+    """The faults of this process; None where there are to be none."""
+    return Faults(decoder) if os.environ.get("TRITONE_TEST_FAULTS") == "1" else None

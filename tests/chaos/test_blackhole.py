@@ -1,0 +1,68 @@
+"""A Triton that answers nothing at all: everything ends with its deadline, and nothing is left."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import cast
+
+import pytest
+
+from gateway.api.keys import ADMISSION
+from gateway.settings import Settings
+from gateway.triton.client import TritonTranscriber
+from tests.chaos.conftest import Service, until
+from tests.chaos.proxy import Proxy, proxy_to
+from tests.fakes import FakeTranscriber
+from tests.fixtures.audio_files import SPEECH
+from tests.integration.conftest import MODEL
+from tests.serving import Gateway, form, listening, post
+
+REQUESTS = 20
+TIMEOUT_S = 2.0
+# The promise is half a second; this machine may be busy with other tests.
+PATIENCE_S = 10.0
+CLIP = (SPEECH / "train.flac").read_bytes()
+
+
+@pytest.fixture
+async def proxy(service: Service) -> AsyncIterator[Proxy]:
+    async with proxy_to(service.server.triton) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def gateway(proxy: Proxy) -> AsyncIterator[Gateway]:
+    """A gateway in this process, so that its tasks can be counted, with a real Triton behind the proxy."""
+    settings = Settings(model=MODEL, canary_interval_s=60, canary_timeout_s=1, keepalive_s=0.2, drain_s=1)
+    transcriber = TritonTranscriber(proxy.address)
+    async with listening(settings, cast(FakeTranscriber, transcriber)) as gateway:
+        yield gateway
+
+
+async def test_everything_ends_with_its_deadline_and_leaves_nothing(gateway: Gateway, proxy: Proxy) -> None:
+    async def ask() -> tuple[int, float]:
+        began_at_s = time.monotonic()
+        reply, _ = await post(gateway, form(CLIP, timeout_s=str(TIMEOUT_S)))
+        return reply.status, time.monotonic() - began_at_s
+
+    assert (await ask())[0] == 200
+    tasks = len(asyncio.all_tasks())
+    proxy.blackhole = True
+    ended = await asyncio.gather(*(ask() for _ in range(REQUESTS)))
+    print(f"slowest end: {max(elapsed_s for _, elapsed_s in ended) - TIMEOUT_S:.2f} s after its deadline")
+    assert {status for status, _ in ended} == {504}
+    assert all(elapsed_s < TIMEOUT_S + PATIENCE_S for _, elapsed_s in ended)
+    admission = gateway.app[ADMISSION]
+    assert (admission.requests, admission.in_flight, admission.waiting, admission.waiting_audio_s) == (0, 0, 0, 0.0)
+    await until(no_more_than(tasks))
+    proxy.restore()
+
+    async def answered() -> bool:
+        return (await ask())[0] == 200
+
+    await until(answered)
+
+
+def no_more_than(tasks: int) -> Callable[[], bool]:
+    # One pulse or canary may be under way, each with a few tasks of grpc's.
+    return lambda: len(asyncio.all_tasks()) <= tasks + 4

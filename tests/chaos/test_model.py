@@ -1,0 +1,104 @@
+"""The model's process dies, hangs and grows, while others want something of it."""
+
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from tests.chaos.conftest import RESIDENT_LIMIT_MIB, STUB, Asked, Service, kills, until
+
+REPLACED = 'tritone_replacements_total{model="tiny.en",outcome="ok",reason="memory"}'
+
+
+async def test_a_killed_model_is_back_and_what_was_admitted_is_answered(service: Service) -> None:
+    healed = await service.metric("tritone_restorations_total")
+    async with service.under_load(6) as asked:
+        for _ in range(kills()):
+            with asked.breaking():
+                service.part(STUB).kill()
+                killed_at_s = time.monotonic()
+                await until(service.away)
+                away_s = time.monotonic() - killed_at_s
+                await until(service.ready)
+                back_s = time.monotonic() - killed_at_s
+            await answers_more(asked, 12)
+            print(f"model killed: refused after {away_s:.1f} s, back after {back_s:.1f} s")
+    assert asked.lost == []
+    assert await service.metric("tritone_restorations_total") == healed + kills()
+    assert await service.metric('tritone_retries_total{outcome="again"}') > 0
+    assert await service.metric("tritone_utterances_in_flight") == 0
+
+
+async def test_what_comes_while_the_model_is_away_is_refused_at_the_door(service: Service) -> None:
+    asked = Asked()
+    with asked.breaking():
+        service.part(STUB).kill()
+        await until(service.away)
+        await service.ask("train", asked)
+        assert asked.statuses == {503: 1}
+        await until(service.ready)
+    await service.ask("train", asked)
+    assert asked.lost == []
+
+
+@pytest.mark.parametrize("fault", ["exit", "sleep", "spin"])
+async def test_a_hang_becomes_a_crash_with_the_stacks_in_the_log(service: Service, fault: str) -> None:
+    await service.limit_hangs(3)
+    logged = len(service.triton_log())
+    async with service.under_load(3) as asked:
+        with asked.breaking():
+            broken = service.part(STUB)
+            service.inject(fault)
+            await until(lambda: ended(broken))
+            await until(service.away)
+            await until(service.ready)
+        await answers_more(asked, 6)
+    assert asked.lost == []
+    stacks = service.triton_log()[logged:]
+    assert ("Thread 0x" in stacks and 'faults.py", line' in stacks) == (fault != "exit")
+
+
+async def test_a_model_that_grows_is_replaced_without_a_refusal(service: Service) -> None:
+    before = await service.metric(REPLACED)
+    async with service.under_load(4) as asked:
+        for times in (1, 2, 3):
+            await until(lambda: small(service))
+            service.inject("grow")
+            await until(lambda wanted=before + times: reached(service, wanted))  # type: ignore[misc]  # a lambda's default has no type
+    assert set(asked.statuses) == {200}
+    assert asked.lost == []
+
+
+async def test_a_model_that_stands_still_for_a_while_loses_nothing(service: Service) -> None:
+    async with service.under_load(3) as asked:
+        stub = service.part(STUB)
+        stub.suspend()
+        answered = asked.statuses[200]
+        await until(lambda: waits_for_all(service, 3))
+        os.kill(stub.pid, signal.SIGCONT)
+        assert asked.statuses[200] <= answered + 3
+    assert set(asked.statuses) == {200}
+    assert asked.lost == []
+
+
+async def answers_more(asked: Asked, count: int) -> None:
+    answered = asked.statuses[200]
+    await until(lambda: asked.statuses[200] >= answered + count)
+
+
+def ended(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+async def small(service: Service) -> bool:
+    return 0 < await service.metric("tritone_watched_resident_bytes") < RESIDENT_LIMIT_MIB * 2**20
+
+
+async def reached(service: Service, wanted: float) -> bool:
+    return await service.metric(REPLACED) >= wanted
+
+
+async def waits_for_all(service: Service, clients: int) -> bool:
+    return await service.metric("tritone_utterances_in_flight") >= clients

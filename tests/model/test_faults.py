@@ -1,0 +1,31 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from decode import Decoder
+from faults import GROWTH_BYTES, faults_of
+from jobs import Job
+from options import RequestError
+
+
+def test_there_are_none_unless_the_environment_says_so(decoder: Decoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in (None, "", "0", "true"):
+        if value is not None:
+            monkeypatch.setenv("TRITONE_TEST_FAULTS", value)
+        assert faults_of(decoder) is None
+
+
+def test_an_ordered_fault_happens_once_and_the_job_is_decoded(
+    decoder: Decoder, monkeypatch: pytest.MonkeyPatch, make_job: Callable[..., Job]
+) -> None:
+    monkeypatch.setenv("TRITONE_TEST_FAULTS", "1")
+    faults = faults_of(decoder)
+    assert faults
+    job = make_job(np.zeros(8000, np.int16))
+    faults.order(job, "grow")
+    with pytest.raises(RequestError, match="exit, spin, sleep, grow"):
+        faults.order(job, "explode")
+    for _ in range(2):
+        assert [decoded for decoded, _ in faults.decode([job])] == [job]
+    assert [len(kept) for kept in faults._kept] == [GROWTH_BYTES]

@@ -1,0 +1,88 @@
+import asyncio
+
+import pytest
+
+from gateway.core import errors
+from gateway.core.recovery import Sign
+from gateway.telemetry import Telemetry
+from gateway.triton.warden import Warden
+from tests.fakes import FakeTranscriber, warden_limits
+from tests.serving import eventually
+
+GONE = errors.ModelUnavailable("gone")
+
+
+@pytest.fixture
+def backend() -> FakeTranscriber:
+    return FakeTranscriber()
+
+
+async def checked(backend: FakeTranscriber, **limits: object) -> Warden:
+    warden = Warden(backend, Telemetry(), warden_limits(**limits))
+    await warden.check()
+    return warden
+
+
+async def test_what_triton_has_loaded_is_watched_up_to_the_bound(backend: FakeTranscriber) -> None:
+    backend.models, backend.foreign, backend.unloaded = ("base", "tiny.en", "resnet", "small"), ("resnet",), ("turbo",)
+    warden = await checked(backend, max_models=2)
+    assert warden.models == ("base", "small")
+    assert warden.foreign == {"resnet"}
+    assert [entry.name for entry in warden.index] == ["base", "resnet", "small", "tiny.en", "turbo"]
+    with pytest.raises(errors.NotFound):
+        warden.health("turbo")
+    with pytest.raises(errors.Overloaded):
+        await warden.load("turbo")
+
+
+async def test_a_model_that_appears_later_is_watched_too(backend: FakeTranscriber) -> None:
+    warden = await checked(backend)
+    task = asyncio.create_task(warden.run())
+    await asyncio.sleep(0)
+    backend.models = ("base", "tiny.en")
+    await warden.discover()
+    await eventually(lambda: warden.refusal_of("tiny.en") is None)
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+
+
+async def test_the_door_is_open_while_any_model_may_be_asked(backend: FakeTranscriber) -> None:
+    backend.models = ("base", "tiny.en")
+    warden = await checked(backend)
+    warden.failed("base", GONE)
+    assert warden.problem
+    warden.require_any()
+    warden.failed("tiny.en", GONE)
+    with pytest.raises(errors.ModelUnavailable):
+        warden.require_any()
+
+
+async def test_the_last_index_stays_when_triton_is_gone(backend: FakeTranscriber) -> None:
+    warden = await checked(backend)
+    backend.sign = Sign.UNREACHABLE
+    await warden.check()
+    assert [entry.name for entry in warden.index] == ["base"]
+    assert warden.problem == "Triton can't be reached"
+
+
+async def test_an_operator_loads_what_is_in_the_repository_and_nothing_else(backend: FakeTranscriber) -> None:
+    backend.unloaded = ("small",)
+    warden = await checked(backend)
+    task = asyncio.create_task(warden.run())
+    await warden.reload("small")
+    assert warden.refusal_of("small") is None
+    with pytest.raises(errors.NotFound):
+        await warden.load("gpt-4o")
+    await warden.unload("small")
+    assert warden.refusal_of("small") == "the model is not loaded"
+    await warden.reload("small")
+    await warden.reload("small")
+    assert [order for order in backend.orders if order[1] == "small"] == [
+        ("load", "small"),
+        ("unload", "small"),
+        ("load", "small"),
+        ("replace", "small"),
+    ]
+    task.cancel()
+    await asyncio.wait([task])
