@@ -1,7 +1,9 @@
 import argparse
 import concurrent.futures
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -63,6 +65,16 @@ def test_two_models_are_served_side_by_side(own: Server) -> None:
     assert "library" in heard(own, OTHER)
 
 
+def stubs(own: Server) -> set[int]:
+    """The processes of the other model."""
+    found = set()
+    for child in psutil.Process(own.process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # one that just ended
+            if f"/models/{OTHER}/" in " ".join(child.cmdline()):
+                found.add(child.pid)
+    return found
+
+
 def test_one_is_unloaded_and_loaded_while_the_other_serves(own: Server) -> None:
     assert tritone(own, "unload", OTHER).split()[:4] == ["id", OTHER, "state", "unavailable"]
     with pytest.raises(openai.InternalServerError) as caught:
@@ -75,11 +87,7 @@ def test_one_is_unloaded_and_loaded_while_the_other_serves(own: Server) -> None:
 
 
 def test_a_reload_refuses_nothing(own: Server) -> None:
-    def stub() -> set[int]:
-        family = psutil.Process(own.process.pid).children(recursive=True)
-        return {child.pid for child in family if f"/models/{OTHER}/" in " ".join(child.cmdline())}
-
-    before = stub()
+    before = stubs(own)
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         reloading = pool.submit(tritone, own, "reload", OTHER)
         texts: list[str] = []
@@ -87,17 +95,13 @@ def test_a_reload_refuses_nothing(own: Server) -> None:
             texts += pool.map(heard, [own, own], [OTHER, OTHER])
     assert texts
     assert all("library" in text for text in texts)
-    until(lambda: len(stub()) == 1, own)
-    assert stub().isdisjoint(before)
+    until(lambda: len(stubs(own)) == 1, own)
+    assert stubs(own).isdisjoint(before)
 
 
 def test_a_model_that_is_killed_leaves_the_other_alone(own: Server) -> None:
-    stub = next(
-        child
-        for child in psutil.Process(own.process.pid).children(recursive=True)
-        if f"/models/{OTHER}/" in " ".join(child.cmdline()) and "stub" in child.name()
-    )
-    stub.kill()
+    (stub,) = stubs(own)
+    os.kill(stub, signal.SIGKILL)
     until(lambda: state_of(own, OTHER) != "ready", own)
     assert state_of(own, MODEL) == "ready"
     assert "library" in heard(own, MODEL)
