@@ -92,8 +92,8 @@ async def test_the_line_is_bounded() -> None:
     assert line.admission.in_flight == 0
 
 
-async def through(line: Line, lane: Lane, name: str, leave: asyncio.Event) -> None:
-    async with line.turnstile.permit(1.0, lane):
+async def through(line: Line, lane: Lane, name: str, leave: asyncio.Event, *, audio_s: float = 1.0) -> None:
+    async with line.turnstile.permit(audio_s, lane):
         line.through.append(name)
         await leave.wait()
 
@@ -123,6 +123,18 @@ async def test_interim_results_leave_permits_for_others() -> None:
         leave.set()
     assert line.through == ["first", "file", "second"]
     assert line.admission.in_flight == 0
+
+
+async def test_the_shortest_interim_result_goes_first() -> None:
+    line, leave = Line(interim_wait_s=30), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(line.come("busy", leave))
+        await turns()
+        for name, audio_s in (("long", 9.0), ("short", 1.0), ("middling", 3.0)):
+            group.create_task(through(line, Lane.INTERIM, name, leave, audio_s=audio_s))
+            await turns()
+        leave.set()
+    assert line.through == ["busy", "short", "middling", "long"]
 
 
 async def test_an_interim_result_gives_up() -> None:
