@@ -191,6 +191,9 @@ class Keeper:
             # Whoever still waits was heard by a process that is no more, whoever replaced it.
             self.health.give_up()
             self._was_away = False
+        if self.health.unloaded and not self._control.locked():
+            # Not by us: Triton was restarted, or another operator was there.
+            self.health.loaded(wanted=True)
         self.health.passed()
 
     def _canary_failed(self, error: TritoneError, elapsed_s: float) -> None:

@@ -8,6 +8,7 @@ from gateway.core import errors
 from gateway.core.admission import Permit
 from gateway.core.audio import DecodeOptions, Task, Word
 from gateway.core.deadline import Deadline
+from gateway.core.recovery import Sign
 from gateway.triton.client import TritonTranscriber, translated
 from gateway.triton.wire import parameters_of, transcript_of
 
@@ -107,6 +108,11 @@ async def test_a_triton_that_is_not_there_is_unavailable(unused_address: str) ->
             await transcriber.canary("base", deadline=soon())
         with pytest.raises(errors.ModelUnavailable):
             await transcriber.index(deadline=soon())
+        for order in (transcriber.load, transcriber.replace, transcriber.unload, transcriber.transcribes):
+            with pytest.raises(errors.ModelUnavailable):
+                await order("base", deadline=soon())
+        assert await transcriber.pulse("base", deadline=soon()) is Sign.UNREACHABLE
+        assert await transcriber.pulse("base", deadline=Deadline(0.0)) is Sign.LATE
     finally:
         await transcriber.close()
 

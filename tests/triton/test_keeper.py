@@ -229,6 +229,14 @@ async def test_what_an_operator_unloads_stays_unloaded_until_it_is_loaded(
     assert backend.orders[1:] == [("load", "base")]
 
 
+async def test_what_somebody_else_loads_again_is_served_again(backend: FakeTranscriber, keeper: Keeper) -> None:
+    await keeper.unload()
+    backend.models = ("base",)
+    await keeper.check()
+    assert (keeper.health.unloaded, keeper.health.problem) == (False, None)
+    assert backend.orders == [("unload", "base")]
+
+
 async def test_nothing_is_healed_while_an_operator_replaces_it(backend: FakeTranscriber, keeper: Keeper) -> None:
     release = asyncio.Event()
 
