@@ -64,6 +64,9 @@ class Settings:
         600.0, "time for one request once its upload is complete; a client may ask for less", unit="seconds", low=0.1
     )
     utterance_timeout_s: float = _setting(120.0, "time for the model to answer one utterance", unit="seconds", low=0.1)
+    send_timeout_s: float = _setting(
+        10.0, "time for a client to take a message of an answer that comes in pieces", unit="seconds", low=0.05
+    )
     drain_s: float = _setting(30.0, "time in which open requests may end when stopping", unit="seconds", low=0)
     keepalive_s: float = _setting(20.0, "how long an idle connection is kept", unit="seconds", low=0)
 
