@@ -12,7 +12,7 @@ from typing import Protocol
 from aiohttp import web
 
 from gateway.api import health, models, realtime, sessions, stream, transcriptions
-from gateway.api.boundary import boundary
+from gateway.api.boundary import boundary, stamp
 from gateway.api.keys import ADMISSION, DISPATCH, DRAINING, LIVE, SETTINGS, STARTED_AT_UNIX_S, TELEMETRY, WARDEN
 from gateway.core.admission import Admission, AdmissionLimits
 from gateway.dispatch import Dispatch, DispatchLimits
@@ -51,6 +51,7 @@ def build_app(
     """
     # client_max_size bounds what aiohttp itself would hold in memory; uploads are streamed under their own limit.
     app = web.Application(middlewares=[boundary], client_max_size=settings.max_field_bytes)
+    app.on_response_prepare.append(stamp)
     app[SETTINGS] = settings
     app[TELEMETRY] = Telemetry()
     app[ADMISSION] = Admission(

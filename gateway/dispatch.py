@@ -2,24 +2,27 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from gateway.core.admission import Admission, Lane, Permit
 from gateway.core.audio import DecodeOptions, Transcript, Utterance
 from gateway.core.deadline import Deadline
-from gateway.core.errors import DeadlineExceeded, ModelUnavailable, TritoneError
+from gateway.core.errors import ModelUnavailable, TritoneError
 from gateway.core.language_lock import LanguageLock
 from gateway.core.retry import RetryBudget
 from gateway.core.stitching import FileTranscript, Part, stitch
 from gateway.ports import Transcriber
+from gateway.tasks import tasks_until
 from gateway.telemetry import Telemetry
 from gateway.turnstile import Turnstile
 
 T = TypeVar("T")
+Answers: TypeAlias = "asyncio.Queue[asyncio.Task[Part] | None]"
+Listener: TypeAlias = Callable[[Part], Awaitable[None]]
 
 
 class Cuts(Protocol):
@@ -64,6 +67,10 @@ class Models(Protocol):
         ...
 
 
+async def nobody(_: Part) -> None:
+    """Waits for no part."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """What one request wants of the model, and until when (on time.monotonic)."""
@@ -106,20 +113,21 @@ class Dispatch:
         self._decoders = decoders
         self._limits = limits
 
-    async def transcribe_file(self, cuts: Cuts, job: Job) -> FileTranscript:
+    async def transcribe_file(self, cuts: Cuts, job: Job, tell: Listener = nobody) -> FileTranscript:
         """The transcript of a whole file; closes `cuts`. The first failure ends the rest. Raises a TritoneError.
 
-        The first utterances are sent one by one until their language is sure; the others are then told it. Memory
-        holds `file_fan_out` utterances and one more: the next is decoded when one of them was answered.
+        `tell` gets each part in order, as soon as it and those before it are answered. The first utterances are sent
+        one by one until their language is sure; the others are then told it. Memory holds `file_fan_out` utterances
+        and one more, the next being decoded when one of them was answered, and as many parts that wait for `tell`.
         """
         parts: list[Part] = []
+        answers: Answers = asyncio.Queue(self._limits.file_fan_out)
         try:
-            async with asyncio.timeout(job.deadline.remaining_s(time.monotonic())), asyncio.TaskGroup() as group:
-                await self._feed(cuts, job, group, parts)
-        except TimeoutError:
-            raise DeadlineExceeded("The time of this request is over.") from None
-        except ExceptionGroup as failures:
-            raise _cause(failures) from None
+            async with tasks_until(job.deadline) as group:
+                group.create_task(self._feed(cuts, job, group, answers))
+                while (answer := await answers.get()) is not None:
+                    parts.append(await answer)
+                    await tell(parts[-1])
         finally:
             cuts.close()
         self._telemetry.audio_seconds.inc(cuts.duration_s)
@@ -177,32 +185,8 @@ class Dispatch:
         self._models.answered(job.model)
         return transcript
 
-    async def _feed(self, cuts: Cuts, job: Job, group: asyncio.TaskGroup, parts: list[Part]) -> None:
-        room = asyncio.Semaphore(self._limits.file_fan_out)
-        spoken = LanguageLock(job.options.language)
-        decode_s = 0.0
-        while True:
-            started_at_s = time.monotonic()
-            utterance = await self._in_thread(cuts.next_utterance, stop=cuts.stop)
-            decode_s += time.monotonic() - started_at_s
-            if utterance is None:
-                self._telemetry.stage_seconds.labels("decode").observe(decode_s)
-                return
-            await room.acquire()
-            known = replace(job, options=replace(job.options, language=spoken.language))
-            part = group.create_task(self._part(utterance, known, room, parts))
-            if spoken.language is None:
-                spoken.heard(await part)
-
-    async def _part(self, utterance: Utterance, job: Job, room: asyncio.Semaphore, parts: list[Part]) -> Transcript:
-        try:
-            transcript = await self.transcribe(utterance, job)
-        finally:
-            room.release()
-        parts.append(Part(utterance.index, utterance.start_s, utterance.duration_s, transcript))
-        return transcript
-
-    async def _in_thread(self, step: Callable[[], T], *, stop: Callable[[], None]) -> T:
+    async def in_thread(self, step: Callable[[], T], *, stop: Callable[[], None]) -> T:
+        """What the blocking `step` returns; when nobody waits any more, `stop` has to make it end soon."""
         future: Future[T] = self._decoders.submit(step)
         result = asyncio.wrap_future(future)
         try:
@@ -213,6 +197,32 @@ class Dispatch:
                 await _ended(result)
             raise
 
+    async def _feed(self, cuts: Cuts, job: Job, group: asyncio.TaskGroup, answers: Answers) -> None:
+        room = asyncio.Semaphore(self._limits.file_fan_out)
+        spoken = LanguageLock(job.options.language)
+        decode_s = 0.0
+        while True:
+            started_at_s = time.monotonic()
+            utterance = await self.in_thread(cuts.next_utterance, stop=cuts.stop)
+            decode_s += time.monotonic() - started_at_s
+            if utterance is None:
+                self._telemetry.stage_seconds.labels("decode").observe(decode_s)
+                await answers.put(None)
+                return
+            await room.acquire()
+            known = replace(job, options=replace(job.options, language=spoken.language))
+            answer = group.create_task(self._part(utterance, known, room))
+            await answers.put(answer)
+            if spoken.language is None:
+                spoken.heard((await answer).transcript)
+
+    async def _part(self, utterance: Utterance, job: Job, room: asyncio.Semaphore) -> Part:
+        try:
+            transcript = await self.transcribe(utterance, job)
+        finally:
+            room.release()
+        return Part(utterance.start_s, utterance.duration_s, transcript)
+
 
 async def _ended(future: asyncio.Future[T]) -> None:
     """Waits for a step that was told to stop, whatever comes: the file may not be closed under a running thread."""
@@ -221,12 +231,3 @@ async def _ended(future: asyncio.Future[T]) -> None:
             await asyncio.wait([future])
     if not future.cancelled():
         future.exception()  # marks it as seen: nobody waits for a step that was stopped
-
-
-def _cause(failures: ExceptionGroup[Exception]) -> Exception:
-    """The failure to tell: a bug before anything else, then the first."""
-    bugs, expected = failures.split(lambda error: not isinstance(error, TritoneError | ExceptionGroup))
-    first: Exception = bugs or expected or failures
-    while isinstance(first, ExceptionGroup):
-        first = first.exceptions[0]
-    return first

@@ -148,7 +148,10 @@ class Settings:
     max_message_bytes: int = _setting(MIB, "live: largest message of a client", unit="bytes", low=1024)
     outbox_messages: int = _setting(256, "live: messages that wait for a client to read them", low=8)
     send_timeout_s: float = _setting(
-        10.0, "live: time for a client to make room for a message before it is closed", unit="seconds", low=0.05
+        10.0,
+        "time for a client to take a message, of a live session or of events, before it is closed",
+        unit="seconds",
+        low=0.05,
     )
     close_timeout_s: float = _setting(2.0, "live: time for a client to answer a close", unit="seconds", low=0.05)
     configure_timeout_s: float = _setting(

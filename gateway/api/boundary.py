@@ -5,13 +5,15 @@ import logging
 import re
 import time
 import uuid
+from contextlib import suppress
 
 from aiohttp import WSCloseCode, web
 from aiohttp.typedefs import Handler
 
+from gateway.api.events import EVENTS, EventStream
 from gateway.api.keys import REQUEST_ID, SOCKET, TELEMETRY
 from gateway.api.replies import bug_response, error_response, http_error_response
-from gateway.core.errors import TritoneError
+from gateway.core.errors import IdleTimeout, TritoneError
 from gateway.telemetry import request_id_var
 
 logger = logging.getLogger("gateway.access")
@@ -37,8 +39,6 @@ async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         response, code = await _answer(request, handler)
         status = response.status
-        if not response.prepared:
-            response.headers[REQUEST_ID_HEADER] = request_id
         return response
     except (asyncio.CancelledError, ConnectionError):
         code = "client_left"
@@ -48,13 +48,18 @@ async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse
         request_id_var.reset(token)
 
 
+async def stamp(request: web.Request, response: web.StreamResponse) -> None:
+    """Puts the request's id on every answer, as it begins."""
+    response.headers[REQUEST_ID_HEADER] = request[REQUEST_ID]
+
+
 async def _answer(request: web.Request, handler: Handler) -> tuple[web.StreamResponse, str | None]:
     try:
         return await handler(request), None
     except TritoneError as error:
-        return error_response(error), error.reason
+        answer, code = error_response(error), error.reason
     except web.HTTPException as error:
-        return http_error_response(error), f"http_{error.status}"
+        answer, code = http_error_response(error), f"http_{error.status}"
     except ConnectionError:
         raise
     except Exception:
@@ -63,7 +68,18 @@ async def _answer(request: web.Request, handler: Handler) -> tuple[web.StreamRes
         if socket := request.get(SOCKET):
             await socket.close(code=WSCloseCode.INTERNAL_ERROR, message=b"internal_error", drain=False)
             return socket, "internal_error"
-        return bug_response(request[REQUEST_ID]), "internal_error"
+        answer, code = bug_response(request[REQUEST_ID]), "internal_error"
+    return await _told(request, answer), code
+
+
+async def _told(request: web.Request, answer: web.Response) -> web.StreamResponse:
+    """`answer`, or the end of a stream of events that had begun when the failure came."""
+    events: EventStream | None = request.get(EVENTS)
+    if events is None or not events.response.prepared:
+        return answer
+    with suppress(IdleTimeout):
+        await events.fail(answer)
+    return events.response
 
 
 def _record(request: web.Request, status: int, code: str | None, elapsed_s: float) -> None:

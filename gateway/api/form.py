@@ -14,7 +14,6 @@ _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 # What OpenAI's API or ours knows and this server can't do yet; any value but these is refused.
 UNSUPPORTED: dict[str, frozenset[str]] = {
-    "stream": frozenset({"false", "0"}),
     "condition_on_previous_text": frozenset({"false", "0"}),
     "chunking_strategy": frozenset({"auto"}),
     "include": frozenset(),
@@ -32,6 +31,7 @@ _KNOWN = frozenset(
             "temperature",
             "timestamp_granularities",
             "beam_size",
+            "stream",
         ),
         *("vad_filter", "no_speech_threshold", "log_prob_threshold", "compression_ratio_threshold", "timeout_s"),
     )
@@ -49,6 +49,7 @@ class ResponseFormat(StrEnum):
     VERBOSE_JSON = "verbose_json"
 
 
+STREAMED = frozenset({ResponseFormat.JSON, ResponseFormat.TEXT})
 WITH_TIMES = frozenset({ResponseFormat.SRT, ResponseFormat.VTT, ResponseFormat.VERBOSE_JSON})
 
 
@@ -60,6 +61,7 @@ class TranscriptionForm:
     response_format: ResponseFormat
     options: DecodeOptions
     vad_filter: bool
+    stream: bool
     timeout_s: float | None
 
 
@@ -84,7 +86,11 @@ def parse(fields: Iterable[tuple[str, str]], *, task: Task, max_timeout_s: float
         compression_ratio_threshold=values.number("compression_ratio_threshold", low=0, high=100),
     )
     timeout_s = values.number("timeout_s", low=0, high=max_timeout_s)
-    return TranscriptionForm(model, response_format, options, values.flag("vad_filter", default=True), timeout_s)
+    stream = values.flag("stream", default=False)
+    if stream and response_format not in STREAMED:
+        raise _invalid("stream", f"it needs the response format {' or '.join(sorted(STREAMED))}")
+    vad_filter = values.flag("vad_filter", default=True)
+    return TranscriptionForm(model, response_format, options, vad_filter, stream, timeout_s)
 
 
 class _Values:

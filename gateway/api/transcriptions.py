@@ -1,47 +1,47 @@
-"""OpenAI's POST /v1/audio/transcriptions and /v1/audio/translations."""
+"""OpenAI's POST /v1/audio/transcriptions and /v1/audio/translations, at once or as events."""
 
 import time
 
 from aiohttp import web
 
+from gateway.api.entrance import entered
+from gateway.api.events import EVENTS, EventStream
 from gateway.api.form import ResponseFormat, TranscriptionForm, parse
 from gateway.api.formats import as_json, as_text, as_verbose_json
-from gateway.api.keys import ADMISSION, DISPATCH, DRAINING, REQUEST_ID, SETTINGS, TELEMETRY, WARDEN
+from gateway.api.keys import DISPATCH, REQUEST_ID, SETTINGS, TELEMETRY
 from gateway.api.models import served_model
 from gateway.api.replies import json_response
 from gateway.api.uploads import Upload, received
 from gateway.core.audio import Task
 from gateway.core.deadline import Deadline
-from gateway.core.errors import ShuttingDown
-from gateway.core.stitching import FileTranscript
-from gateway.dispatch import Job
+from gateway.core.stitching import FileTranscript, Part, added
+from gateway.dispatch import Job, Listener, nobody
 from gateway.file_cuts import FileCuts
 
 CONTENT_TYPES = {ResponseFormat.SRT: "application/x-subrip", ResponseFormat.VTT: "text/vtt"}
 
 
-async def transcriptions(request: web.Request) -> web.Response:
+async def transcriptions(request: web.Request) -> web.StreamResponse:
     """Speech to text in its own language."""
     return await _reply(request, Task.TRANSCRIBE)
 
 
-async def translations(request: web.Request) -> web.Response:
+async def translations(request: web.Request) -> web.StreamResponse:
     """Speech to English text."""
     return await _reply(request, Task.TRANSLATE)
 
 
-async def _reply(request: web.Request, task: Task) -> web.Response:
+async def _reply(request: web.Request, task: Task) -> web.StreamResponse:
     app = request.app
-    if app[DRAINING].is_set():
-        raise ShuttingDown("The service is stopping.")
-    with app[ADMISSION].enter():
-        app[WARDEN].require_any()
+    with entered(app):
         started_at_s = time.monotonic()
         async with received(request, app[SETTINGS]) as upload:
             app[TELEMETRY].stage_seconds.labels("upload").observe(time.monotonic() - started_at_s)
             app[TELEMETRY].upload_bytes.inc(upload.file_bytes or 0)
             form = parse(upload.fields, task=task, max_timeout_s=app[SETTINGS].request_timeout_s)
             model = served_model(app, form.model, arrived_at_s=started_at_s)
+            if form.stream:
+                return await _streamed(request, upload, form, model)
             transcript = await _transcript(request, upload, form, model)
     if form.response_format is ResponseFormat.VERBOSE_JSON:
         return json_response(as_verbose_json(transcript, task, words=form.options.word_timestamps))
@@ -51,7 +51,26 @@ async def _reply(request: web.Request, task: Task) -> web.Response:
     return web.Response(text=as_text(transcript, form.response_format), content_type=content_type)
 
 
-async def _transcript(request: web.Request, upload: Upload, form: TranscriptionForm, model: str) -> FileTranscript:
+async def _streamed(request: web.Request, upload: Upload, form: TranscriptionForm, model: str) -> web.StreamResponse:
+    events = request[EVENTS] = EventStream(request, send_timeout_s=request.app[SETTINGS].send_timeout_s)
+    told = ""
+
+    async def tell(part: Part) -> None:
+        nonlocal told
+        transcript = part.transcript
+        if delta := added(told, transcript.text, language=transcript.language, task=form.options.task):
+            told += delta
+            await events.send({"type": "transcript.text.delta", "delta": delta})
+
+    transcript = await _transcript(request, upload, form, model, tell)
+    await events.send({"type": "transcript.text.done", **as_json(transcript)})
+    await events.done()
+    return events.response
+
+
+async def _transcript(
+    request: web.Request, upload: Upload, form: TranscriptionForm, model: str, tell: Listener = nobody
+) -> FileTranscript:
     settings = request.app[SETTINGS]
     job = Job(
         request_id=request[REQUEST_ID],
@@ -65,4 +84,4 @@ async def _transcript(request: web.Request, upload: Upload, form: TranscriptionF
         config=settings.file_segmenter,
         vad=settings.file_vad if form.vad_filter else "none",
     )
-    return await request.app[DISPATCH].transcribe_file(cuts, job)
+    return await request.app[DISPATCH].transcribe_file(cuts, job, tell)

@@ -1,11 +1,12 @@
 """Puts the transcripts of a file's utterances together, in order and on the clock of the file."""
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from gateway.core.audio import Segment, Task, Transcript
 from gateway.core.languages import UNSPACED_LANGUAGES
+from gateway.core.timeline import placed
 
 # Whisper counts its position (`seek`) in mel frames.
 MEL_FRAMES_PER_S = 100
@@ -15,7 +16,6 @@ MEL_FRAMES_PER_S = 100
 class Part:
     """One utterance's transcript and where the utterance lies in the file."""
 
-    index: int
     start_s: float
     duration_s: float
     transcript: Transcript
@@ -39,31 +39,34 @@ class FileTranscript:
     segments: tuple[PlacedSegment, ...]
 
 
-def stitch(parts: Iterable[Part], *, duration_s: float, task: Task, language: str | None) -> FileTranscript:
-    """The transcript of a file of `duration_s`. Without a `language` the one that most of the speech is in counts."""
-    ordered = sorted(parts, key=lambda part: part.index)
-    spoken = language or _most_spoken(ordered)
-    gap = "" if task is Task.TRANSCRIBE and spoken in UNSPACED_LANGUAGES else " "
-    text = gap.join(filter(None, (part.transcript.text.strip() for part in ordered)))
+def stitch(parts: Sequence[Part], *, duration_s: float, task: Task, language: str | None) -> FileTranscript:
+    """The transcript of a file of `duration_s` from its parts in order.
+
+    Without a `language` the one that most of the speech is in counts.
+    """
+    text = ""
+    for part in parts:
+        text += added(text, part.transcript.text, language=part.transcript.language, task=task)
     segments = tuple(
-        PlacedSegment(int(part.start_s * MEL_FRAMES_PER_S), _shifted(segment, part))
-        for part in ordered
+        PlacedSegment(
+            int(part.start_s * MEL_FRAMES_PER_S), placed(segment, start_s=part.start_s, duration_s=part.duration_s)
+        )
+        for part in parts
         for segment in part.transcript.segments
     )
-    return FileTranscript(text, spoken, duration_s, segments)
+    return FileTranscript(text, language or _most_spoken(parts), duration_s, segments)
 
 
-def _most_spoken(parts: list[Part]) -> str | None:
+def added(before: str, text: str, *, language: str | None, task: Task) -> str:
+    """What `text` adds to the text `before` it: itself, after the space that its script puts between sentences."""
+    words = text.strip()
+    gap = "" if task is Task.TRANSCRIBE and language in UNSPACED_LANGUAGES else " "
+    return gap + words if before and words else words
+
+
+def _most_spoken(parts: Sequence[Part]) -> str | None:
     durations_s: Counter[str] = Counter()
     for part in parts:
         # A Counter adds floats as well, though it is typed for int.
         durations_s[part.transcript.language] += part.duration_s  # type: ignore[assignment]
     return durations_s.most_common(1)[0][0] if durations_s else None
-
-
-def _shifted(segment: Segment, part: Part) -> Segment:
-    def at_s(time_s: float) -> float:
-        return part.start_s + min(max(time_s, 0.0), part.duration_s)
-
-    words = tuple(replace(word, start_s=at_s(word.start_s), end_s=at_s(word.end_s)) for word in segment.words)
-    return replace(segment, start_s=at_s(segment.start_s), end_s=at_s(segment.end_s), words=words)

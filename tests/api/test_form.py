@@ -56,7 +56,7 @@ def test_what_changes_nothing_is_taken(name: str, value: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "code"),
     [
-        ("stream", "true", "unsupported_parameter"),
+        ("stream", "perhaps", "invalid_parameter"),
         ("condition_on_previous_text", "true", "unsupported_parameter"),
         ("timestamp_granularities[]", "syllable", "invalid_parameter"),
         ("timestamp_granularities[]", "word", "invalid_parameter"),

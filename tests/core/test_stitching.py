@@ -6,10 +6,10 @@ from gateway.core.languages import LANGUAGE_NAMES
 from gateway.core.stitching import Part, stitch
 
 
-def part(index: int, text: str, *, language: str = "en", start_s: float = 0.0, duration_s: float = 2.0) -> Part:
+def part(text: str, *, language: str = "en", start_s: float = 0.0, duration_s: float = 2.0) -> Part:
     word = Word(text, 0.5, 9.0, 0.9)
     segment = Segment(text, 0.25, 9.0, (1,), 0.0, -0.1, 1.0, 0.0, (word,))
-    return Part(index, start_s, duration_s, Transcript(text, language, 0.9, (segment,)))
+    return Part(start_s, duration_s, Transcript(text, language, 0.9, (segment,)))
 
 
 def stitched(*parts: Part, task: Task = Task.TRANSCRIBE, language: str | None = None) -> tuple[str, str | None]:
@@ -17,19 +17,19 @@ def stitched(*parts: Part, task: Task = Task.TRANSCRIBE, language: str | None = 
     return transcript.text, transcript.language
 
 
-def test_parts_come_in_any_order_and_leave_in_theirs() -> None:
-    assert stitched(part(2, " c"), part(0, " a "), part(1, "")) == ("a c", "en")
+def test_parts_are_joined_by_one_space() -> None:
+    assert stitched(part(" a "), part(""), part(" c")) == ("a c", "en")
 
 
 def test_times_are_the_files_and_never_past_the_utterance() -> None:
-    transcript = stitch([part(0, "a", start_s=7.5)], duration_s=10, task=Task.TRANSCRIBE, language=None)
+    transcript = stitch([part("a", start_s=7.5)], duration_s=10, task=Task.TRANSCRIBE, language=None)
     placed = transcript.segments[0]
     assert (placed.segment.start_s, placed.segment.end_s, placed.seek_frames) == (7.75, 9.5, 750)
     assert (placed.segment.words[0].start_s, placed.segment.words[0].end_s) == (8.0, 9.5)
 
 
 def test_the_language_is_that_of_most_of_the_speech() -> None:
-    parts = part(0, "a", language="de"), part(1, "b", language="de"), part(2, "c", language="fr", duration_s=5)
+    parts = part("a", language="de"), part("b", language="de"), part("c", language="fr", duration_s=5)
     assert stitched(*parts)[1] == "fr"
     assert stitched(*parts, language="de")[1] == "de"
 
@@ -40,7 +40,11 @@ def test_nothing_said_has_no_language() -> None:
 
 @pytest.mark.parametrize(("task", "text"), [(Task.TRANSCRIBE, "甲乙"), (Task.TRANSLATE, "甲 乙")])
 def test_scripts_without_spaces_get_none(task: Task, text: str) -> None:
-    assert stitched(part(0, "甲", language="zh"), part(1, "乙", language="zh"), task=task)[0] == text
+    assert stitched(part("甲", language="zh"), part("乙", language="zh"), task=task)[0] == text
+
+
+def test_a_script_without_spaces_decides_about_its_own_part() -> None:
+    assert stitched(part("a"), part("甲", language="zh"), part("b"))[0] == "a甲 b"
 
 
 def test_the_languages_are_whispers() -> None:

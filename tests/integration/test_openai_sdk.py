@@ -89,3 +89,12 @@ def test_words_have_times(client: openai.OpenAI) -> None:
     starts = [word.start for word in answer.words]
     assert starts == sorted(starts)
     assert all(word.start <= word.end <= float(answer.duration) for word in answer.words)
+
+
+def test_events_come_as_the_text_is_made(client: openai.OpenAI) -> None:
+    with (SPEECH / "library.flac").open("rb") as file:
+        events = list(client.audio.transcriptions.create(model="whisper-1", file=file, stream=True))
+    deltas = [event.delta for event in events if event.type == "transcript.text.delta"]
+    (done,) = [event for event in events if event.type == "transcript.text.done"]
+    assert "".join(deltas) == done.text
+    assert wrong_words("library", done.text) <= 0.1

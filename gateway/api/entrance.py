@@ -1,0 +1,19 @@
+"""What every request that needs the model passes before its body is read."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aiohttp import web
+
+from gateway.api.keys import ADMISSION, DRAINING, WARDEN
+from gateway.core.errors import ShuttingDown
+
+
+@contextmanager
+def entered(app: web.Application) -> Iterator[None]:
+    """Holds a place inside. Raises ShuttingDown, Overloaded, ModelUnavailable."""
+    if app[DRAINING].is_set():
+        raise ShuttingDown("The service is stopping.")
+    with app[ADMISSION].enter():
+        app[WARDEN].require_any()
+        yield
