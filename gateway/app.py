@@ -177,8 +177,8 @@ async def _live(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _drain_live(app: web.Application) -> None:
-    """The connections end by themselves when their sessions do; the server waits for them."""
-    app[LIVE].drain(within_s=app[SETTINGS].drain_s)
+    """The connections end by themselves when their sessions do; the server waits for them, a little longer."""
+    app[LIVE].drain(within_s=0.8 * app[SETTINGS].drain_s)
 
 
 def _tell_why(watching: asyncio.Task[None]) -> None:

@@ -133,7 +133,9 @@ class Settings:
     stream_pre_roll_ms: int = _setting(300, "live: audio kept from before the speech", unit="ms", low=0, high=2000)
     stream_post_roll_ms: int = _setting(300, "live: audio kept from after the speech", unit="ms", low=0)
     partial_interval_ms: int = _setting(700, "live: new speech between interim results", unit="ms", low=100)
-    partial_permits: int = _setting(4, "live: an interim result waits while as many utterances are in Triton", low=1)
+    partial_permits: int = _setting(
+        2, "live: an interim result waits while as many utterances are in Triton; a GPU takes more", low=1
+    )
     partial_wait_s: float = _setting(0.5, "live: how long it waits before it is left out", unit="seconds", low=0)
     partial_timeout_s: float = _setting(5.0, "live: time for an interim result", unit="seconds", low=0.05)
     final_timeout_s: float = _setting(

@@ -36,7 +36,7 @@ class AdmissionLimits:
     permits: int
     max_waiting_utterances: int
     max_waiting_audio_s: float
-    interim_permits: int = 4
+    interim_permits: int = 2
     interim_wait_s: float = 0.5
 
 

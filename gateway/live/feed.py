@@ -10,7 +10,7 @@ from gateway.live.session import LiveSession
 
 
 class Feed:
-    """Bytes in, audio to `session`, by the connection of `outbox`; nothing of a broken stream is left in a new one.
+    """Bytes in, audio to `session`, by the connection of `outbox`. Nothing of a broken stream goes into a new one.
 
     Its calls raise BadAudio, UnsupportedAudio, AudioTooLong and Overloaded.
     """

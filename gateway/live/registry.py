@@ -74,7 +74,7 @@ class Registry:
         session_id = name or f"sess_{secrets.token_hex(12)}"
         if session_id in self._sessions:
             raise BadRequest("There is a session of this name.", code="session_exists", param="session_id")
-        self.shared.limits.checked(config)
+        self.shared.limits.checked(config)  # before the seat changes hands
         session = LiveSession(Identity(id=session_id, door=door, seat=seat.hand_over()), config, self.shared)
         self._sessions[session_id] = session
         task = asyncio.create_task(session.run(), name=session_id)
