@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         ("serve", _serve, "run the gateway alone, against any Triton (--triton HOST:PORT)", None),
         ("fetch", _fetch, "fetch and verify weights, so that a later start needs no network", ("cache_dir",)),
         ("doctor", _doctor, "say what this machine lacks for `tritone up`, and how to get it", _SETUP_FIELDS),
+        ("debug", _debug, "tell what lives in a running gateway, and what grows: for a leak", _REMOTE_FIELDS),
         ("models", _models, "list, load, unload and reload the models of a running gateway", _REMOTE_FIELDS),
     ):
         sub = commands.add_parser(name, help=text, description=text)
@@ -57,6 +58,10 @@ def _parser() -> argparse.ArgumentParser:
         if name == "fetch":
             known = ", ".join(weights.PINNED)
             sub.add_argument("weights", nargs="+", metavar="MODEL", help=f"{known}, a Hugging Face id, or a folder")
+        if name == "debug":
+            sub.add_argument(
+                "--trace-s", type=int, default=0, metavar="N", help="also what grows in N seconds, by line (up to 300)"
+            )
         if name == "models":
             sub.add_argument("action", choices=("list", *remote.ACTIONS))
             sub.add_argument("name", nargs="?", metavar="MODEL", help="all actions but list need one")
@@ -93,6 +98,13 @@ def _models(namespace: argparse.Namespace, settings: Settings) -> int:
         return 2
     for name, value in gateway.model(namespace.action, namespace.name).items():
         print(f"{name:24} {'-' if value is None else value}")
+    return 0
+
+
+def _debug(namespace: argparse.Namespace, settings: Settings) -> int:
+    gateway = remote.Gateway(settings.host, settings.port, settings.admin_key)
+    for line in remote.memory_lines(gateway.memory(trace_s=namespace.trace_s)):
+        print(line)
     return 0
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from aiohttp import web
 
-from gateway.api import health, models, realtime, sessions, stream, transcriptions
+from gateway.api import debug, health, models, realtime, sessions, stream, transcriptions
 from gateway.api.boundary import boundary, stamp
 from gateway.api.keys import ADMISSION, DISPATCH, DRAINING, LIVE, SETTINGS, STARTED_AT_UNIX_S, TELEMETRY, WARDEN
 from gateway.core.admission import Admission, AdmissionLimits
@@ -86,6 +86,7 @@ def build_app(
     app.router.add_get("/livez", health.livez)
     app.router.add_get("/readyz", health.readyz)
     app.router.add_get("/metrics", health.metrics)
+    app.router.add_get("/debug/memory", debug.memory)
     return app
 
 
