@@ -44,7 +44,7 @@ async def test_what_grows_is_named_by_its_line_and_traced_once_at_a_time(gateway
     body = bodies[200]
     largest = body["allocations"][0]
     assert largest["where"].partition(":")[0] == "tests/api/test_debug.py"
-    assert largest["size_bytes"] >= 100_000 * largest["blocks"] // 2
+    assert largest["size_bytes"] > 1_000_000
 
 
 @pytest.mark.parametrize("query", ["trace_s=301", "trace_s=x", "collect=7", "top=3"])
