@@ -30,6 +30,20 @@ class ProcessTree:
         """What the first process alone has held at most."""
         return _peak_rss_bytes(self._root.pid)
 
+    @property
+    def root(self) -> psutil.Process:
+        """The first process."""
+        return self._root
+
+    def named(self, name: str) -> list[psutil.Process]:
+        """The living ones of this name."""
+        found = []
+        for process in self._all():
+            with suppress(psutil.NoSuchProcess):
+                if process.name() == name and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
+
     def _all(self) -> list[psutil.Process]:
         return [self._root, *self._root.children(recursive=True)]
 
