@@ -3,8 +3,13 @@
 import re
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import psutil
+
+# Triton, and the process in which it runs a Python model.
+SERVER: Final = "tritonserver"
+STUB: Final = "triton_python_backend_stub"
 
 
 class ProcessTree:

@@ -8,10 +8,8 @@ import psutil
 import urllib3
 
 from loadtests.crowd.outcomes import WrongError
-from loadtests.processes import listener_on
+from loadtests.processes import SERVER, STUB, listener_on
 
-STUB: Final = "triton_python_backend_stub"
-SERVER: Final = "tritonserver"
 _RECYCLE_S: Final = 120.0
 _OK: Final = 200
 
