@@ -97,7 +97,9 @@ class Pictures:
         self._finish(held, "Held by the gateway", "count")
         buffered = [sample.counts["tritone_live_audio_bytes"] / MIB for sample in samples]
         audio.plot(times_min, buffered, label="buffered live audio", linewidth=1)
-        audio.plot(times_min, [sample.shm_bytes / MIB for sample in samples], label="/dev/shm of Triton", linewidth=1)
+        audio.plot(
+            times_min, [sample.shm_bytes / MIB for sample in samples], label="shared memory of Triton", linewidth=1
+        )
         self._finish(audio, "Buffers", "MiB")
         for process in PROCESSES:
             present = [sample for sample in samples if process in sample.processes]

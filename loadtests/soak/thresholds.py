@@ -29,6 +29,8 @@ class Thresholds:
     """All limits of the gate."""
 
     growth: dict[str, GrowthLimit]
+    # Objects that a library keeps in a cache with this bound.
+    caches: dict[str, int]
     # A killed model's process leaves its region of shared memory behind until Triton is restarted.
     shm_mib_per_kill: float
     confidence: float
@@ -48,6 +50,7 @@ THRESHOLDS: Final = Thresholds(
         TRITON: GrowthLimit(mib_per_h=1.0, noise_mib=16.0),
         MODEL: GrowthLimit(mib_per_h=1.0, noise_mib=24.0),
     },
+    caches={"objects of aiohttp.helpers.MimeType": 56},
     shm_mib_per_kill=34.0,
     confidence=0.95,
     skipped_share=0.25,

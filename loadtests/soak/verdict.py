@@ -38,7 +38,7 @@ def judge(evidence: Evidence, thresholds: Thresholds) -> list[Finding]:
     return [
         *_growth(evidence, thresholds),
         *_shm(evidence, thresholds),
-        *_counts(evidence),
+        *_counts(evidence, thresholds),
         *_work(evidence, thresholds),
     ]
 
@@ -65,11 +65,11 @@ def _shm(evidence: Evidence, thresholds: Thresholds) -> Iterator[Finding]:
     yield Finding("shared memory", f"{grown:+.1f} MiB", f"at most {limit:+.1f} MiB ({kills} kills)", grown <= limit)
 
 
-def _counts(evidence: Evidence) -> Iterator[Finding]:
+def _counts(evidence: Evidence, thresholds: Thresholds) -> Iterator[Finding]:
     """What is held must be what it was. Of objects there may be fewer: what the warm-up had made is gone by then."""
     for name in sorted({*evidence.before, *evidence.after}):
         before, after = evidence.before.get(name, 0), evidence.after.get(name, 0)
-        passed = after == before if name in HELD else after <= before
+        passed = after == before if name in HELD else after <= max(before, thresholds.caches.get(name, 0))
         if name in HELD or not passed or name in ("pending_futures", "threads", "files"):
             yield Finding(f"gateway: {name}", f"{before:g} -> {after:g}", "back where it was", passed)
 
