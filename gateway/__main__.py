@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from gateway import remote
 from gateway import settings as configuration
+from gateway.client import arguments
 from gateway.embedded import checks, weights
 from gateway.embedded.report import SetupError
 from gateway.settings import Settings, SettingsError
@@ -58,9 +59,20 @@ def _parser() -> argparse.ArgumentParser:
             known = ", ".join(weights.PINNED)
             sub.add_argument("weights", nargs="+", metavar="MODEL", help=f"{known}, a Hugging Face id, or a folder")
         if name == "models":
-            sub.add_argument("action", choices=("list", *remote.ACTIONS))
-            sub.add_argument("name", nargs="?", metavar="MODEL", help="all actions but list need one")
+            sub.add_argument("action", choices=("list", "watch", *remote.ACTIONS))
+            sub.add_argument("name", nargs="?", metavar="MODEL", help="all actions but list and watch need one")
+    _add_client(commands)
     return parser
+
+
+def _add_client(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    for name, command, text, add_flags in (
+        ("transcribe", _transcribe, "transcribe a file by a running service", arguments.add_transcribe),
+        ("stream", _stream, "transcribe live audio by a running service, while it is spoken", arguments.add_stream),
+    ):
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=command)
+        add_flags(sub, os.environ)
 
 
 def _up(_: argparse.Namespace, settings: Settings) -> int:
@@ -74,6 +86,18 @@ def _serve(_: argparse.Namespace, settings: Settings) -> int:
     from gateway.up import serve  # noqa: PLC0415 - as above
 
     return serve(settings)
+
+
+def _transcribe(namespace: argparse.Namespace, _: Settings) -> int:
+    from gateway.client.commands import transcribe_file  # noqa: PLC0415 - as above
+
+    return transcribe_file(namespace)
+
+
+def _stream(namespace: argparse.Namespace, _: Settings) -> int:
+    from gateway.client.commands import stream  # noqa: PLC0415 - as above
+
+    return stream(namespace, say)
 
 
 def _fetch(namespace: argparse.Namespace, settings: Settings) -> int:

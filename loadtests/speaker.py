@@ -69,9 +69,9 @@ async def _play(socket: aiohttp.ClientWebSocketResponse, script: Script, started
     data = script.samples.tobytes()
     late_s = 0.0
     for piece in pieces(len(data), bytes_per_s=SAMPLE_RATE_HZ * _SAMPLE_BYTES, speed=speed):
-        wait_s = started_at_s + piece.due_s - time.perf_counter()
-        late_s = max(late_s, -wait_s)
-        await asyncio.sleep(wait_s)
+        due_at_s = started_at_s + piece.due_s
+        await asyncio.sleep(due_at_s - time.perf_counter())
+        late_s = max(late_s, time.perf_counter() - due_at_s)
         await socket.send_bytes(data[piece.start_byte : piece.end_byte])
     await socket.send_json({"type": "close"})
     return late_s

@@ -95,24 +95,22 @@ async def _measure(args: argparse.Namespace, corpus: Sequence[Clip]) -> dict[str
         file_wer_percent = await _file_wer_percent(stage, corpus)
         progress(f"file API, the same clips one by one: WER {file_wer_percent:.2f} %")
 
-        async def attempt(speakers: int) -> tuple[Trial, bool]:
+        trials: list[dict[str, Any]] = []
+
+        async def attempt(speakers: int) -> bool:
             trial = await _trial(stage, scripts(corpus, speakers=speakers, at_least_s=args.seconds))
             limits = trial.limits(silence_ms=args.silence_ms, file_wer_percent=file_wer_percent)
             print(f"\n{_table(trial)}\n{report.floor_lines(limits)}", flush=True)
-            return trial, all(limit.met for limit in limits)
+            trials.append(trial.as_json())
+            return all(limit.met for limit in limits)
 
-        trial, kept = await attempt(args.streams)
-        results = {
-            "machine": machine,
-            "model": args.model,
-            "file_wer_percent": file_wer_percent,
-            "trials": [trial.as_json()],
-            "kept": kept,
-        }
+        kept = await attempt(args.streams)
+        most = None
         if args.search:
-            results["largest"] = await largest(args.streams if kept else 1, attempt, results["trials"])
-            print(f"\nlargest number of live speakers within the limits: {results['largest']}")
-    return results
+            most = await (largest(args.streams, None, attempt) if kept else largest(0, args.streams, attempt))
+            print(f"\nlargest number of live speakers within the limits: {most}")
+    facts = {"machine": machine, "model": args.model, "file_wer_percent": file_wer_percent}
+    return {**facts, "trials": trials, "kept": kept, "largest": most}
 
 
 async def _stage(stack: AsyncExitStack, args: argparse.Namespace, query: Mapping[str, str]) -> Stage:
@@ -169,22 +167,13 @@ async def _partials(stage: Stage) -> dict[str, int]:
     return {**counts, "replaced": sum(replaced)}
 
 
-async def largest(
-    speakers: int, attempt: Callable[[int], Awaitable[tuple[Trial, bool]]], trials: list[dict[str, Any]]
-) -> int:
-    """Doubles until a limit is missed, then halves the gap until it is within a sixteenth. Appends to `trials`."""
-    good, bad = 0, speakers
-    while bad <= _MOST_SPEAKERS:
-        trial, kept = await attempt(bad)
-        trials.append(trial.as_json())
-        if not kept:
-            break
-        good, bad = bad, bad * 2
-    while bad - good > max(1, good // 16):
+async def largest(good: int, bad: int | None, attempt: Callable[[int], Awaitable[bool]]) -> int:
+    """Doubles from `good`, which keeps the limits, until `bad` misses one; then halves the gap to an eighth."""
+    while bad is None and 2 * good <= _MOST_SPEAKERS:
+        good, bad = (2 * good, None) if await attempt(2 * good) else (good, 2 * good)
+    while bad is not None and bad - good > max(1, good // 8):
         middle = (good + bad) // 2
-        trial, kept = await attempt(middle)
-        trials.append(trial.as_json())
-        good, bad = (middle, bad) if kept else (good, middle)
+        good, bad = (middle, bad) if await attempt(middle) else (good, middle)
     return good
 
 

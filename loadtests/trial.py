@@ -129,6 +129,8 @@ def _first_texts(heard: Heard) -> Iterator[tuple[float, bool]]:
     """For each utterance that began with speech: how long until any text of it, and whether that was a partial."""
     first_partial_s: dict[int, float] = {}
     for told in heard.of("partial"):
+        if not told.message["text"]:
+            continue
         first_partial_s.setdefault(told.message["utterance"], told.at_s)
     reason = "silence"
     for told in heard.of("final"):
