@@ -11,6 +11,7 @@ from gateway.client import arguments
 from gateway.embedded import checks, weights
 from gateway.embedded.report import SetupError
 from gateway.settings import Settings, SettingsError
+from gateway.watch import watch
 
 _SETUP_FIELDS = ("model", "cache_dir")
 _REMOTE_FIELDS = ("host", "port", "admin_key")
@@ -112,6 +113,8 @@ def _models(namespace: argparse.Namespace, settings: Settings) -> int:
         for model in gateway.models():
             print(f"{model['id']:24} {model['state']}")
         return 0
+    if namespace.action == "watch":
+        return watch(gateway, sys.stdout)
     if not namespace.name:
         say(f"models {namespace.action} needs a MODEL")
         return 2

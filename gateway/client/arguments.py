@@ -28,7 +28,7 @@ def add_stream(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> N
 def _add_common(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
     add = parser.add_argument
     url = environ.get("TRITONE_URL") or DEFAULT_URL
-    add("--url", type=_without_slash, default=url, help=f"the service (default {DEFAULT_URL}; TRITONE_URL)")
+    add("--url", type=_url, default=url, help=f"the service (default {DEFAULT_URL}; TRITONE_URL)")
     add("--api-key", default=environ.get("TRITONE_API_KEY", ""), metavar="KEY", help="its key (TRITONE_API_KEY)")
     add("--format", choices=_FORMATS, default="text", help="how the text is written (default text)")
     add("--output", type=Path, metavar="PATH", help="where it is written (default: standard output)")
@@ -37,5 +37,7 @@ def _add_common(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> 
     add("--prompt", metavar="TEXT", help="text that went before, or names to expect")
 
 
-def _without_slash(url: str) -> str:
-    return url.rstrip("/")
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(f"{text!r} (--url or TRITONE_URL) does not begin with http:// or https://")
+    return text.rstrip("/")
