@@ -1,7 +1,8 @@
 """What each speaker of a streaming benchmark says: clips with pauses, and where in it each of them is."""
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -65,21 +66,37 @@ class Script:
 
 
 def scripts(corpus: Sequence[Clip], *, speakers: int, at_least_s: float, pause_s: float = PAUSE_S) -> list[Script]:
-    """One script for each speaker. Each begins elsewhere in the corpus and goes round it until it is long enough."""
+    """One script for each speaker, as different as the corpus allows: where it begins, then in which steps it goes on.
+
+    Each goes round the corpus until it is long enough.
+    """
     audio = [samples_of(clip.path) for clip in corpus]
+    count = len(corpus)
+    strides = [stride for stride in range(1, count + 1) if math.gcd(stride, count) == 1]
+    apart = max(1, count // speakers)
     return [
-        _script(corpus, audio, number * len(corpus) // speakers + number // len(corpus), at_least_s, pause_s)
+        _script(
+            corpus,
+            audio,
+            (number * apart + step * strides[number // count % len(strides)] for step in itertools.count()),
+            at_least_s,
+            pause_s,
+        )
         for number in range(speakers)
     ]
 
 
-def _script(corpus: Sequence[Clip], audio: Sequence[Samples], first: int, at_least_s: float, pause_s: float) -> Script:
+def _script(
+    corpus: Sequence[Clip], audio: Sequence[Samples], order: Iterable[int], at_least_s: float, pause_s: float
+) -> Script:
     pause = np.zeros(int(pause_s * SAMPLE_RATE_HZ), np.int16)
     parts: list[Samples] = []
     turns: list[Turn] = []
     position = 0
-    while position < at_least_s * SAMPLE_RATE_HZ:
-        at = (first + len(turns)) % len(corpus)
+    for number in order:
+        if position >= at_least_s * SAMPLE_RATE_HZ:
+            break
+        at = number % len(corpus)
         start_s, position = position / SAMPLE_RATE_HZ, position + len(audio[at])
         turns.append(Turn(corpus[at].reference, start_s, position / SAMPLE_RATE_HZ))
         parts += [audio[at], pause]
