@@ -54,6 +54,7 @@ class Script:
         Told by the audio's own energy, 10 ms at a time, as far as 30 dB below the loudest of it: no detector that the
         gateway uses, or its hold-over, has a say in when a speaker has finished.
         """
+        start_s = max(0.0, start_s)
         first = int(start_s * SAMPLE_RATE_HZ)
         samples = self.samples[first : math.ceil(end_s * SAMPLE_RATE_HZ)].astype(np.float64)
         steps = samples[: len(samples) // _STEP_SAMPLES * _STEP_SAMPLES].reshape(-1, _STEP_SAMPLES)
