@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-chaos load soak capacity check format lint types imports models bench lock clean
+.PHONY: help setup setup-dev run test test-chaos load soak capacity check format lint types imports models bench bench-streams lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,10 @@ imports: setup-dev ## import-linter: the direction of the imports
 
 bench: setup-dev ## measure throughput, latency and accuracy beside faster-whisper (AUDIO=DIR for a corpus of your own)
 	$(BIN)/python -m loadtests.bench $(if $(AUDIO),--audio $(AUDIO)) $(if $(MODEL),--model $(MODEL))
+
+bench-streams: MODEL = tiny.en
+bench-streams: setup-dev ## measure live speakers at once, and how many it can take (AUDIO=DIR, MODEL=tiny.en, STREAMS=16)
+	$(BIN)/python -m loadtests.streams --search $(if $(AUDIO),--audio $(AUDIO)) --model $(MODEL) $(if $(STREAMS),--streams $(STREAMS))
 
 load: setup-dev ## let Locust's users call HOST in a SHAPE: steady ramp spike churn chaos (WEB=1 for its page)
 	$(BIN)/locust -f loadtests/locustfile.py --host $(or $(HOST),http://127.0.0.1:$(PORT)) --shape $(or $(SHAPE),steady) \

@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 
 from gateway import remote
 from gateway import settings as configuration
+from gateway.client import arguments
 from gateway.embedded import checks, weights
 from gateway.embedded.report import SetupError
 from gateway.settings import Settings, SettingsError
+from gateway.watch import watch
 
 _SETUP_FIELDS = ("model", "cache_dir")
 _REMOTE_FIELDS = ("host", "port", "admin_key")
@@ -63,9 +65,20 @@ def _parser() -> argparse.ArgumentParser:
                 "--trace-s", type=int, default=0, metavar="N", help="also what grows in N seconds, by line (up to 300)"
             )
         if name == "models":
-            sub.add_argument("action", choices=("list", *remote.ACTIONS))
-            sub.add_argument("name", nargs="?", metavar="MODEL", help="all actions but list need one")
+            sub.add_argument("action", choices=("list", "watch", *remote.ACTIONS))
+            sub.add_argument("name", nargs="?", metavar="MODEL", help="all actions but list and watch need one")
+    _add_client(commands)
     return parser
+
+
+def _add_client(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    for name, command, text, add_flags in (
+        ("transcribe", _transcribe, "transcribe a file by a running service", arguments.add_transcribe),
+        ("stream", _stream, "transcribe live audio by a running service, while it is spoken", arguments.add_stream),
+    ):
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=command)
+        add_flags(sub, os.environ)
 
 
 def _up(_: argparse.Namespace, settings: Settings) -> int:
@@ -81,6 +94,18 @@ def _serve(_: argparse.Namespace, settings: Settings) -> int:
     return serve(settings)
 
 
+def _transcribe(namespace: argparse.Namespace, _: Settings) -> int:
+    from gateway.client.commands import transcribe_file  # noqa: PLC0415 - as above
+
+    return transcribe_file(namespace)
+
+
+def _stream(namespace: argparse.Namespace, _: Settings) -> int:
+    from gateway.client.commands import stream  # noqa: PLC0415 - as above
+
+    return stream(namespace, say)
+
+
 def _fetch(namespace: argparse.Namespace, settings: Settings) -> int:
     for model in namespace.weights:
         say(f"{model} is in {weights.fetch(model, settings.cache_dir, say)}")
@@ -93,6 +118,8 @@ def _models(namespace: argparse.Namespace, settings: Settings) -> int:
         for model in gateway.models():
             print(f"{model['id']:24} {model['state']}")
         return 0
+    if namespace.action == "watch":
+        return watch(gateway, sys.stdout)
     if not namespace.name:
         say(f"models {namespace.action} needs a MODEL")
         return 2

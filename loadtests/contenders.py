@@ -78,7 +78,8 @@ def callers(ask: Ask, concurrency: int) -> Run:
 def over_http(session: aiohttp.ClientSession, url: str, model: str, options: DecodeOptions) -> Ask:
     """Uploads the file as it is."""
     fields = {"model": model, "response_format": "verbose_json" if options.timestamps else "json"}
-    fields["beam_size"] = str(options.beam_size)
+    if options.beam_size is not None:
+        fields["beam_size"] = str(options.beam_size)
     if options.language:
         fields["language"] = options.language
 

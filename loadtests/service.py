@@ -39,7 +39,7 @@ class Service:
 
 @asynccontextmanager
 async def started(
-    model: str, *, program: Sequence[str] = ("gateway",), environment: Mapping[str, str] = _IDLE
+    model: str, *flags: str, program: Sequence[str] = ("gateway",), environment: Mapping[str, str] = _IDLE
 ) -> AsyncIterator[Service]:
     """A `tritone up` on a free port, ended afterwards. Raises BenchError when it does not get ready.
 
@@ -47,6 +47,7 @@ async def started(
     """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", *program, "up", "--model", model, "--port", "0", "--log-format", "console"),
+        *flags,
         env={**os.environ, **environment},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
