@@ -23,6 +23,8 @@ _MEASURES: Final = (
     ("file", "upload to answer, short file"),
     ("file", "upload to answer, long file"),
 )
+# What a terminal shows of a run in which much has failed.
+_TOLD: Final = 20
 _STYLE: Final = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 1080px; margin: 2em auto; padding: 0 1em; color: #222 }
 table { border-collapse: collapse; margin: .5em 0 1.5em } td, th { padding: .25em .8em; border-bottom: 1px solid #ddd;
@@ -65,11 +67,12 @@ def write_report(run: Run, path: Path) -> None:
 
 def findings_text(run: Run) -> str:
     """The verdict as lines for a terminal."""
+    told = [found for found in run.findings if not found.passed or not found.subject.startswith("gateway: ")]
     lines = [
         f"  {'ok  ' if found.passed else 'FAIL'}  {found.subject}: {found.measured} ({found.limit})"
-        for found in run.findings
-        if not found.passed or not found.subject.startswith("gateway: ")
+        for found in told[:_TOLD]
     ]
+    lines += [f"  and {len(told) - _TOLD} more in the report"] * (len(told) > _TOLD)
     lines += [f"        allocates: {line}" for line in run.allocations[:5]]
     return "\n".join(lines)
 

@@ -90,7 +90,8 @@ async def run(plan: Plan, leak: Leak | None = None) -> Run:
     timeout = aiohttp.ClientTimeout(total=_HTTP_S + _TRACE_S)
     async with (
         started(plan.model, program=program, environment=environment) as service,
-        aiohttp.ClientSession(timeout=timeout) as http,
+        # One connection: a second one would come and go among the counts.
+        aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=1)) as http,
     ):
         assert service.tree is not None
         soak = _Soak(plan, service, Sampler(http, service.url, service.tree))
