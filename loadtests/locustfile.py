@@ -30,6 +30,7 @@ def _add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--shape", choices=sorted(SHAPES), default="steady", help="how many users when")
     parser.add_argument("--duration-s", type=float, default=120.0, help="how long the whole shape takes")
     parser.add_argument("--served-model", default="whisper-1", help="the model that disturbances recycle")
+    parser.add_argument("--api-key", default="", env_var="TRITONE_API_KEY", help="bearer token of every user")
     parser.add_argument("--ledger", default="", help="where every outcome is written, as JSON lines")
 
 

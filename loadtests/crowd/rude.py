@@ -10,9 +10,9 @@ import gevent
 import urllib3
 
 from loadtests.crowd.outcomes import SHED_STATUSES, ShedError, WrongError
-from loadtests.crowd.sockets import Conversation, connect, conversation
+from loadtests.crowd.sockets import Conversation, connect
 from loadtests.crowd.speech import BYTES_PER_S, Spoken, clips, long_clip
-from loadtests.crowd.users import WS_OK, Caller, check_words, post_file, words_of
+from loadtests.crowd.users import TRANSCRIPTIONS, WS_OK, Caller, check_words, words_of
 from loadtests.pacing import PIECE_MS
 
 _STREAM: Final = "/v1/stream?interim_results=true"
@@ -53,7 +53,7 @@ class Silent(Rude):
     def behave(self) -> None:
         """A session without a sound."""
         started_s = time.monotonic()
-        with conversation(self.socket_url(_STREAM)) as talk:
+        with self.talking(_STREAM) as talk:
             if (code := talk.wait_end(_PATIENCE_S)) != _POLICY_CLOSE:
                 raise WrongError(f"a silent session was closed with {code}")
         self.done(started_s)
@@ -68,7 +68,7 @@ class Abandoner(Rude):
         """Half a sentence."""
         started_s = time.monotonic()
         clip = random.choice(clips())
-        with conversation(self.socket_url(_STREAM)) as talk:
+        with self.talking(_STREAM) as talk:
             talk.speak(_first_half(clip))
             talk.reset()
         self.done(started_s)
@@ -82,7 +82,7 @@ class Deaf(Rude):
     def behave(self) -> None:
         """Some seconds of speech, then it goes."""
         started_s = time.monotonic()
-        connected = connect(self.socket_url(_STREAM), receive_buffer_bytes=4096)
+        connected = connect(self.socket_url(_STREAM), self.headers, receive_buffer_bytes=4096)
         try:
             data, piece = random.choice(clips()).pcm, BYTES_PER_S * PIECE_MS // 1000
             while time.monotonic() < started_s + _DEAF_S:
@@ -102,13 +102,13 @@ class Senseless(Rude):
     def behave(self) -> None:
         """Each is told so, and nothing breaks."""
         started_s = time.monotonic()
-        with conversation(self.socket_url("/v1/stream")) as talk:
+        with self.talking("/v1/stream") as talk:
             talk.send_text(random.choice(_SENSELESS))
             self._check_refused(talk)
-        with conversation(self.socket_url("/v1/stream?encoding=opus")) as talk:
+        with self.talking("/v1/stream?encoding=opus") as talk:
             talk.send_audio(random.randbytes(5_000))
             self._check_refused(talk)
-        answer = post_file(self.host or "", "noise.flac", random.randbytes(50_000))
+        answer = self.upload("noise.flac", random.randbytes(50_000))
         if answer.status in SHED_STATUSES:
             raise ShedError(f"HTTP {answer.status}")
         if answer.status not in _CLIENT_ERRORS:
@@ -131,7 +131,7 @@ class Hasty(Rude):
         """Everything at once, then close."""
         started_s = time.monotonic()
         clip = long_clip()
-        with conversation(self.socket_url("/v1/stream")) as talk:
+        with self.talking("/v1/stream") as talk:
             talk.speak(clip, speed=_FAST)
             talk.say("close")
             code = talk.wait_end(_PATIENCE_S)
@@ -152,12 +152,12 @@ class Resumer(Rude):
         """One sentence over two connections."""
         started_s = time.monotonic()
         clip = random.choice(clips())
-        with conversation(self.socket_url(_STREAM)) as before:
+        with self.talking(_STREAM) as before:
             started = before.wait_for("session.started", _PATIENCE_S)
             before.speak(_first_half(clip))
             before.reset()
         query = f"/v1/stream?session_id={started['session_id']}&resume_token={started['resume_token']}"
-        with conversation(self.socket_url(query)) as after:
+        with self.talking(query) as after:
             start_byte = after.wait_for("session.started", _PATIENCE_S)["received_until_ms"] * BYTES_PER_S // 1000
             after.speak(_rest(clip, start_byte))
             after.say("close")
@@ -187,7 +187,8 @@ class SlowUploader(Rude):
     def _upload(self) -> int:
         host, port = self.address
         body, kind = urllib3.encode_multipart_formdata({"model": "whisper-1", "file": ("a.wav", bytes(1_000_000))})
-        head = f"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: {host}\r\nContent-Type: {kind}\r\n"
+        head = f"POST {TRANSCRIPTIONS} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {kind}\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
         with socket.create_connection((host, port), timeout=_PATIENCE_S) as connection:
             connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode())
             connection.settimeout(1.0)
@@ -213,7 +214,7 @@ class Churner(Rude):
         """One short session."""
         started_s = time.monotonic()
         clip = random.choice(clips())
-        with conversation(self.socket_url(_STREAM)) as talk:
+        with self.talking(_STREAM) as talk:
             if self._speaks:
                 talk.send_audio(clip.pcm[:BYTES_PER_S])
         self._speaks = not self._speaks

@@ -4,7 +4,7 @@ import json
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -145,20 +145,20 @@ class Conversation:
 
 
 @contextmanager
-def conversation(url: str) -> Iterator[Conversation]:
+def conversation(url: str, headers: Mapping[str, str]) -> Iterator[Conversation]:
     """A connection, ended afterwards in any case. Raises ShedError where the service has no room."""
-    talk = Conversation(connect(url))
+    talk = Conversation(connect(url, headers))
     try:
         yield talk
     finally:
         talk.leave()
 
 
-def connect(url: str, *, receive_buffer_bytes: int | None = None) -> websocket.WebSocket:
+def connect(url: str, headers: Mapping[str, str], *, receive_buffer_bytes: int | None = None) -> websocket.WebSocket:
     """A connection that nobody reads yet. Raises ShedError as above."""
     options = [] if receive_buffer_bytes is None else [(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)]
     try:
-        connected = websocket.create_connection(url, timeout=_CONNECT_S, sockopt=options)
+        connected = websocket.create_connection(url, timeout=_CONNECT_S, sockopt=options, header=dict(headers))
     except websocket.WebSocketBadStatusException as refused:
         if refused.status_code in SHED_STATUSES:
             raise ShedError(f"HTTP {refused.status_code}") from None

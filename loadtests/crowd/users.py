@@ -5,6 +5,7 @@ import itertools
 import random
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from loadtests.crowd.outcomes import SHED_CODES, SHED_STATUSES, ShedError, Wrong
 from loadtests.crowd.sockets import Conversation, Told, conversation
 from loadtests.crowd.speech import AudioFile, Spoken, clips, long_file, short_files, wrong_words
 
+TRANSCRIPTIONS: Final = "/v1/audio/transcriptions"
 HTTP_OK: Final = 200
 WS_OK: Final = 1000
 # An end that was told may be this much before the last sound: the detector has its own opinion of it.
@@ -50,6 +52,22 @@ class Caller(User):
         """Something succeeded."""
         measured(self.environment, self.kind, name, took_s)
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """With the key, where there is one."""
+        options = self.environment.parsed_options
+        return {"Authorization": f"Bearer {options.api_key}"} if options and options.api_key else {}
+
+    def talking(self, path: str) -> AbstractContextManager[Conversation]:
+        """A connection to a route."""
+        return conversation(self.socket_url(path), self.headers)
+
+    def upload(self, name: str, data: bytes) -> urllib3.BaseHTTPResponse:
+        """The answer to one file."""
+        fields: dict[str, str | tuple[str, bytes]] = {"model": "whisper-1", "file": (name, data)}
+        url = f"{self.host}{TRANSCRIPTIONS}"
+        return _http.request("POST", url, fields=fields, headers=self.headers, timeout=_ANSWER_S)
+
     def socket_url(self, path: str) -> str:
         """The WebSocket's address of a route."""
         assert self.host
@@ -83,7 +101,7 @@ class FileCaller(Caller):
         """One upload and its words."""
         file = next(self._next)
         started_s = time.monotonic()
-        answer = post_file(self.host or "", file.name, file.data)
+        answer = self.upload(file.name, file.data)
         took_s = time.monotonic() - started_s
         if answer.status in SHED_STATUSES:
             raise ShedError(f"HTTP {answer.status}")
@@ -124,7 +142,7 @@ class StreamTalker(Caller):
 
     def behave(self) -> None:
         """One session."""
-        with conversation(self.socket_url("/v1/stream?interim_results=true")) as talk:
+        with self.talking("/v1/stream?interim_results=true") as talk:
             for clip in random.sample(clips(), _TURNS):
                 self._turn(talk, clip)
             talk.say("close")
@@ -164,7 +182,7 @@ class RealtimeTalker(Caller):
 
     def behave(self) -> None:
         """One session, left when everything was answered."""
-        with conversation(self.socket_url(_REALTIME)) as talk:
+        with self.talking(_REALTIME) as talk:
             talk.wait_for("session.created", _ANSWER_S)
             audio = {"input": {"format": {"type": "audio/pcm", "rate": 16000}}}
             talk.say("session.update", session={"type": "transcription", "audio": audio})
@@ -195,12 +213,6 @@ class RealtimeTalker(Caller):
         completed = of(f"{_TRANSCRIPTION}.completed")
         check_words(clip.reference, " ".join(told.message["transcript"] for told in completed))
         self.measured("end of speech to completed", completed[-1].at_s - started_s - clip.speech_end_s)
-
-
-def post_file(host: str, name: str, data: bytes) -> urllib3.BaseHTTPResponse:
-    """The answer to one upload."""
-    fields: dict[str, str | tuple[str, bytes]] = {"model": "whisper-1", "file": (name, data)}
-    return _http.request("POST", f"{host}/v1/audio/transcriptions", fields=fields, timeout=_ANSWER_S)
 
 
 def check_words(reference: str, text: str) -> None:

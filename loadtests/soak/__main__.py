@@ -12,7 +12,7 @@ from typing import Final
 from loadtests.errors import BenchError
 from loadtests.shapes import SHAPES
 from loadtests.soak.leaks import LEAKS, Leak
-from loadtests.soak.report import findings_text, write_report
+from loadtests.soak.report import findings_text, write_report, write_samples
 from loadtests.soak.run import Plan, Run, run
 
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600}
@@ -72,6 +72,7 @@ def _run(plan: Plan, leak: Leak | None = None) -> Run:
     done = asyncio.run(run(plan, leak))
     page = plan.folder / "report.html"
     write_report(done, page)
+    write_samples(done, plan.folder / "samples.jsonl")
     print(f"{findings_text(done)}\nverdict: {'pass' if done.passed else 'FAIL'}; {page}", flush=True)
     return done
 

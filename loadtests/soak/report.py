@@ -1,5 +1,7 @@
 """One HTML page of a run, with its pictures inside: readable without a network."""
 
+import dataclasses
+import json
 import os
 import platform
 import time
@@ -63,6 +65,11 @@ def write_report(run: Run, path: Path) -> None:
         "</details></html>",
     ]
     path.write_text("\n".join(parts), encoding="utf-8")
+
+
+def write_samples(run: Run, path: Path) -> None:
+    """Writes every look at the service as a line of JSON, for other tools."""
+    path.write_text("".join(json.dumps(dataclasses.asdict(sample)) + "\n" for sample in run.samples))
 
 
 def findings_text(run: Run) -> str:
