@@ -6,7 +6,7 @@ import itertools
 import resource
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +16,14 @@ import aiohttp
 
 from loadtests import report
 from loadtests.accuracy import normalizer_for
-from loadtests.conversation import scripts
+from loadtests.conversation import Script, scripts
 from loadtests.corpus import Clip, load_corpus
 from loadtests.errors import BenchError
 from loadtests.pacing import entrance_s
 from loadtests.processes import ProcessTree
 from loadtests.rows import percentile
 from loadtests.service import started
-from loadtests.speaker import speak
+from loadtests.speaker import Heard, speak
 from loadtests.streams import largest
 from loadtests.trial import Trial, judged
 
@@ -36,11 +36,13 @@ _TALK_S: Final = 25.0
 _FILES_S: Final = 20.0
 _FIRST_STREAMS: Final = 8
 _TALKERS: Final = 8
+_ENTER_WITHIN_S: Final = 2.0
 _IDLE_WATCH_S: Final = 30.0
 _OPENED_AT_ONCE: Final = 50
 _KB: Final = 1000
 _SESSIONS: Final = 2048
 _FILES: Final = 8192
+_READY_S: Final = 60.0
 _INTERRUPTED: Final = 130
 _FLAGS: Final = (
     *("--max-sessions", str(_SESSIONS), "--max-sessions-per-key", str(_SESSIONS)),
@@ -96,10 +98,21 @@ async def _measure(args: argparse.Namespace) -> str:
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
         assert service.tree is not None
         stage = Stage(http, service.url, service.tree, load_corpus(_SPEECH))
+        await _ready(stage)
         await _talk(stage, 2, _TALK_S / 2)
         idle = await _idle(stage, args.idle)
         streams, files = (None, None) if args.idle_only else (await _streams(stage), await _files(stage))
     return _table(args.model, idle, streams, files)
+
+
+async def _ready(stage: Stage) -> None:
+    """Until the service says that it would serve."""
+    async with asyncio.timeout(_READY_S):
+        while True:
+            async with stage.http.get(f"{stage.url}/readyz") as answer:
+                if answer.ok:
+                    return
+            await asyncio.sleep(0.2)
 
 
 async def _talk(stage: Stage, speakers: int, seconds: float) -> Trial:
@@ -107,13 +120,15 @@ async def _talk(stage: Stage, speakers: int, seconds: float) -> Trial:
     query = {"interim_results": "true", "silence_ms": str(_SILENCE_MS)}
     played = scripts(stage.corpus, speakers=speakers, at_least_s=seconds)
     started_at_s, cpu_before_s = time.perf_counter(), stage.tree.cpu_s()
-    async with asyncio.TaskGroup() as group:
-        tasks = []
-        for number, script in enumerate(played):
-            await asyncio.sleep(entrance_s(number, within_s=2.0) / max(1, speakers))
-            tasks.append(group.create_task(speak(stage.http, stage.url, script, query)))
+    heard: dict[int, Heard] = {}
+
+    async def enter(number: int, script: Script) -> None:
+        await asyncio.sleep(entrance_s(number, within_s=_ENTER_WITHIN_S))
+        heard[number] = await speak(stage.http, stage.url, script, query)
+
+    await _together([enter(number, script) for number, script in enumerate(played)])
     return judged(
-        [task.result() for task in tasks],
+        [heard[number] for number in sorted(heard)],
         normalizer_for("en"),
         wall_s=time.perf_counter() - started_at_s,
         cpu_s=stage.tree.cpu_s() - cpu_before_s,
@@ -174,7 +189,7 @@ async def _uploads(stage: Stage, callers: int) -> list[float]:
                     raise BenchError(f"HTTP {answer.status} for a file")
             times_s.append(time.perf_counter() - began_s)
 
-    await _together([call] * callers)
+    await _together([call() for _ in range(callers)])
     return times_s
 
 
@@ -208,17 +223,14 @@ async def _busy_share(stage: Stage) -> float:
     return (after.user + after.system - times.user - times.system) / (time.perf_counter() - began_s)
 
 
-async def _together(calls: Sequence[Callable[[], Awaitable[None]]]) -> None:
+async def _together(calls: Sequence[Coroutine[None, None, None]]) -> None:
+    """Raises the first failure."""
     try:
         async with asyncio.TaskGroup() as group:
             for call in calls:
-                group.create_task(_awaited(call))
+                group.create_task(call)
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
-
-
-async def _awaited(call: Callable[[], Awaitable[None]]) -> None:
-    await call()
 
 
 def _table(model: str, idle: Idle, streams: int | None, files: float | None) -> str:

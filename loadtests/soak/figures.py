@@ -122,8 +122,9 @@ class Pictures:
         for name, at_s in self._marks.items():
             at_min = (at_s - self._start_s) / 60
             axes.axvline(at_min, color="#888888", linewidth=0.8, linestyle=":")
+            beside = axes.get_xaxis_transform()
             axes.text(
-                at_min, 1.01, name, fontsize=7, color="#555555", rotation=30, transform=axes.get_xaxis_transform()
+                at_min, 0.98, name, fontsize=6, color="#555555", rotation=90, ha="right", va="top", transform=beside
             )
         axes.grid(alpha=0.25)
         axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))

@@ -41,7 +41,8 @@ def write_report(run: Run, path: Path) -> None:
     """Writes the page."""
     entries = read_ledger(run.plan.folder / "warmup.jsonl") + list(run.evidence.entries)
     end_s = run.samples[-1].at_s
-    pictures = Pictures(run.samples[0].at_s, end_s, run.marks)
+    disturbed = {entry.name: entry.at_s for entry in entries if entry.kind == ledger.DISTURBANCE}
+    pictures = Pictures(run.samples[0].at_s, end_s, {**run.marks, **disturbed})
     word, look = ("pass", "ok") if run.passed else ("FAIL", "bad")
     parts = [
         f"<!doctype html><html lang=en><meta charset=utf-8><title>Soak: {word}</title><style>{_STYLE}</style>",

@@ -210,12 +210,13 @@ class _Soak:
     def _lines(self, entries: Sequence[Entry], ended_s: float) -> tuple[dict[str, Points], dict[str, Fit | None]]:
         began_s = self._marks[self._plan.shape]
         from_s = began_s + THRESHOLDS.skipped_share * self._plan.load_s
+        after_restart_s = THRESHOLDS.skipped_after_restart_share * self._plan.load_s
         disturbed_s = [entry.at_s for entry in entries if entry.kind == DISTURBANCE]
-        from_s = max([from_s, *(at_s + THRESHOLDS.skipped_after_restart_s for at_s in disturbed_s)])
+        from_s = max([from_s, *(at_s + after_restart_s for at_s in disturbed_s)])
         loaded = [sample for sample in self._samples if began_s <= sample.at_s <= ended_s]
         points = {
             process: judged_points(
-                loaded, process, from_s=from_s, after_restart_s=THRESHOLDS.skipped_after_restart_s
+                loaded, process, from_s=from_s, after_restart_s=after_restart_s
             )
             for process in PROCESSES
         }  # fmt: skip

@@ -36,7 +36,8 @@ class Thresholds:
     confidence: float
     # So much of the load at its start is not judged: users come, connections open, caches fill.
     skipped_share: float
-    skipped_after_restart_s: float
+    # And as much after a process was killed or replaced: a fresh one warms up again.
+    skipped_after_restart_share: float
     # Two thirds of the warm-up are compared by their medians.
     settled_mib: float
     failed_requests: int
@@ -54,7 +55,7 @@ THRESHOLDS: Final = Thresholds(
     shm_mib_per_kill=34.0,
     confidence=0.95,
     skipped_share=0.25,
-    skipped_after_restart_s=20.0,
+    skipped_after_restart_share=0.25,
     settled_mib=8.0,
     failed_requests=0,
     least_successes=1,

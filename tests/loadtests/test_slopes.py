@@ -27,7 +27,7 @@ def test_a_process_that_stays_is_judged_from_the_wanted_time() -> None:
     assert points == [(at_s, at_s) for at_s in range(15, 20)]
 
 
-def test_a_slope_is_found_in_noise_and_single_peaks_do_not_bend_it() -> None:
+def test_a_slope_is_found_in_noise_and_busy_moments_do_not_bend_it() -> None:
     noise = np.random.default_rng(7)
     times_s = np.arange(0, 1800, 5.0)
     values_mib = 100 + times_s / 3600 * 12 + noise.normal(0, 0.5, len(times_s))
@@ -37,7 +37,7 @@ def test_a_slope_is_found_in_noise_and_single_peaks_do_not_bend_it() -> None:
     assert line.low_mib_per_h < 12 < line.high_mib_per_h
     assert line.mib_per_h == pytest.approx(12, abs=1.0)
     assert line.hours == pytest.approx(0.5, abs=0.02)
-    assert line.end_mib == pytest.approx(106, abs=0.5)
+    assert line.end_mib == pytest.approx(105.5, abs=0.7)
 
 
 def test_too_few_points_tell_nothing() -> None:
