@@ -1,6 +1,7 @@
 """OpenAI's POST /v1/audio/transcriptions and /v1/audio/translations, at once or as events."""
 
 import time
+from functools import partial
 
 from aiohttp import web
 
@@ -12,6 +13,7 @@ from gateway.api.keys import DISPATCH, REQUEST_ID, SETTINGS, TELEMETRY
 from gateway.api.models import served_model
 from gateway.api.replies import json_response
 from gateway.api.uploads import Upload, received
+from gateway.audio.decode import decode
 from gateway.core.audio import Task
 from gateway.core.deadline import Deadline
 from gateway.core.stitching import FileTranscript, Part, added
@@ -80,7 +82,7 @@ async def _transcript(
     )
     cuts = FileCuts(
         upload.file,
-        max_audio_s=settings.max_audio_s,
+        partial(decode, max_audio_s=settings.max_audio_s),
         config=settings.file_segmenter,
         vad=settings.file_vad if form.vad_filter else "none",
     )
