@@ -11,12 +11,23 @@ from typing import Protocol
 
 from aiohttp import web
 
-from gateway.api import health, models, realtime, sessions, stream, transcriptions
+from gateway.api import health, models, realtime, sessions, stream, transcriptions, utterance
 from gateway.api.boundary import boundary, stamp
-from gateway.api.keys import ADMISSION, DISPATCH, DRAINING, LIVE, SETTINGS, STARTED_AT_UNIX_S, TELEMETRY, WARDEN
+from gateway.api.keys import (
+    ADMISSION,
+    CONTEXTS,
+    DISPATCH,
+    DRAINING,
+    LIVE,
+    SETTINGS,
+    STARTED_AT_UNIX_S,
+    TELEMETRY,
+    WARDEN,
+)
 from gateway.core.admission import Admission, AdmissionLimits
 from gateway.dispatch import Dispatch, DispatchLimits
 from gateway.live.budget import AudioBudget
+from gateway.live.contexts import ContextLimits, Contexts
 from gateway.live.registry import Registry, RegistryLimits
 from gateway.live.shared import Shared
 from gateway.ports import Transcriber
@@ -83,6 +94,9 @@ def build_app(
     app.router.add_post("/v1/models/{id}/load", models.load)
     app.router.add_post("/v1/models/{id}/unload", models.unload)
     app.router.add_post("/v1/models/{id}/reload", models.reload)
+    app.router.add_post("/utterance", utterance.utterance)
+    app.router.add_post("/reset", utterance.reset)
+    app.router.add_get("/health", health.health)
     app.router.add_get("/livez", health.livez)
     app.router.add_get("/readyz", health.readyz)
     app.router.add_get("/metrics", health.metrics)
@@ -172,7 +186,16 @@ async def _live(app: web.Application) -> AsyncIterator[None]:
     limits = RegistryLimits(settings.max_sessions, settings.max_sessions_per_key)
     app[LIVE] = Registry(shared, app[ADMISSION], limits)
     app[LIVE].watch(app[TELEMETRY])
+    app[CONTEXTS] = Contexts(
+        app[TELEMETRY],
+        ContextLimits(
+            max_contexts=settings.max_contexts,
+            max_requests=settings.max_context_requests,
+            idle_s=settings.context_idle_s,
+        ),
+    )
     yield
+    app[CONTEXTS].close()
     await app[LIVE].close()
 
 

@@ -174,6 +174,14 @@ class Settings:
     session_failures: int = _setting(3, "live: failures of the model in a row that end a session", low=1)
     session_replay: int = _setting(32, "live: texts kept for a client that comes back", low=1)
 
+    max_posted_bytes: int = _setting(16 * MIB, "/utterance: largest request, base64 and all", unit="bytes", low=1024)
+    max_posted_audio_s: float = _setting(600.0, "/utterance: longest audio", unit="seconds", low=1)
+    max_contexts: int = _setting(1024, "/utterance: sessions that are remembered", low=1)
+    max_context_requests: int = _setting(8, "/utterance: requests of one session that may be inside", low=1)
+    context_idle_s: float = _setting(
+        600.0, "/utterance: how long a session is remembered after its last request", unit="seconds", low=0.05
+    )
+
     @property
     def models(self) -> tuple[str, ...]:
         """Every model to serve, once each, the default first."""

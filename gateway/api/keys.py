@@ -6,6 +6,7 @@ from aiohttp import web
 
 from gateway.core.admission import Admission
 from gateway.dispatch import Dispatch
+from gateway.live.contexts import Contexts
 from gateway.live.registry import Registry
 from gateway.settings import Settings
 from gateway.telemetry import Telemetry
@@ -18,6 +19,7 @@ WARDEN = web.AppKey("warden", Warden)
 DISPATCH = web.AppKey("dispatch", Dispatch)
 DRAINING = web.AppKey("draining", asyncio.Event)
 LIVE = web.AppKey("live", Registry)
+CONTEXTS = web.AppKey("contexts", Contexts)
 STARTED_AT_UNIX_S = web.AppKey("started_at_unix_s", int)
 
 REQUEST_ID = web.RequestKey("request_id", str)

@@ -31,6 +31,7 @@ REPLIES: Mapping[type[errors.TritoneError], Row] = {
     errors.Unauthorized: Row(401, 1008, "authentication_error"),
     errors.BadAudio: Row(400, 1007, "invalid_request_error"),
     errors.UnsupportedAudio: Row(415, 1003, "invalid_request_error"),
+    errors.UnusableAudio: Row(422, 1007, "invalid_request_error"),
     errors.AudioTooLong: Row(413, 1009, "invalid_request_error"),
     errors.IdleTimeout: Row(408, 1008, "invalid_request_error"),
     errors.QuotaExceeded: Row(429, 1008, "rate_limit_error"),
