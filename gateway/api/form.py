@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from gateway.core.audio import DecodeOptions, Task
 from gateway.core.errors import BadRequest
+from gateway.core.filters import Filter
 from gateway.core.languages import LANGUAGE_NAMES
 
 MAX_BEAM_SIZE = 10
@@ -34,9 +35,10 @@ _KNOWN = frozenset(
             "stream",
         ),
         *("vad_filter", "no_speech_threshold", "log_prob_threshold", "compression_ratio_threshold", "timeout_s"),
+        *("filters", "quality"),
     )
 )
-_LISTS = frozenset({"timestamp_granularities", "include", "known_speaker_names", "known_speaker_references"})
+_LISTS = frozenset({"timestamp_granularities", "filters", "include", "known_speaker_names", "known_speaker_references"})
 
 
 class ResponseFormat(StrEnum):
@@ -50,12 +52,13 @@ class ResponseFormat(StrEnum):
 
 
 STREAMED = frozenset({ResponseFormat.JSON, ResponseFormat.TEXT})
+TELLING = frozenset({ResponseFormat.JSON, ResponseFormat.VERBOSE_JSON})
 WITH_TIMES = frozenset({ResponseFormat.SRT, ResponseFormat.VTT, ResponseFormat.VERBOSE_JSON})
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionForm:
-    """A form that was understood; `timeout_s` is None where the client left it to us."""
+    """A form that was understood; `timeout_s` is None where the client left it to us. `quality`: it is to be told."""
 
     model: str
     response_format: ResponseFormat
@@ -63,6 +66,8 @@ class TranscriptionForm:
     vad_filter: bool
     stream: bool
     timeout_s: float | None
+    filters: frozenset[Filter] = frozenset()
+    quality: bool = False
 
 
 def parse(fields: Iterable[tuple[str, str]], *, task: Task, max_timeout_s: float) -> TranscriptionForm:
@@ -90,7 +95,13 @@ def parse(fields: Iterable[tuple[str, str]], *, task: Task, max_timeout_s: float
     if stream and response_format not in STREAMED:
         raise _invalid("stream", f"it needs the response format {' or '.join(sorted(STREAMED))}")
     vad_filter = values.flag("vad_filter", default=True)
-    return TranscriptionForm(model, response_format, options, vad_filter, stream, timeout_s)
+    quality = values.flag("quality", default=False)
+    for name, given in (("filters", values.filters), ("quality", quality)):
+        if given and response_format not in TELLING:
+            raise _invalid(name, f"it needs the response format {' or '.join(sorted(TELLING))}")
+    return TranscriptionForm(
+        model, response_format, options, vad_filter, stream, timeout_s, frozenset(values.filters), quality
+    )
 
 
 class _Values:
@@ -99,6 +110,7 @@ class _Values:
     def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
         self._values: dict[str, str] = {}
         self.granularities: list[str] = []
+        self.filters: set[Filter] = set()
         for given, value in fields:
             name = given.removesuffix("[]")
             if name in UNSUPPORTED and value.strip().lower() not in UNSUPPORTED[name]:
@@ -107,6 +119,8 @@ class _Values:
                 raise BadRequest("There is no such parameter.", code="unknown_parameter", param=given[:64])
             if name == "timestamp_granularities":
                 self.granularities.append(value)
+            elif name == "filters":
+                self.filters |= _filters(value)
             elif name in self._values:
                 raise _invalid(name, "it is given twice")
             else:
@@ -162,6 +176,13 @@ class _Values:
                 raise _invalid(param, "it must be segment or word")
             if response_format is not ResponseFormat.VERBOSE_JSON:
                 raise _invalid(param, "it needs the response format verbose_json")
+
+
+def _filters(value: str) -> set[Filter]:
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    if unknown := set(names) - set(Filter):
+        raise _invalid("filters", f"{len(unknown)} of them are none of {', '.join(Filter)}")
+    return {Filter(name) for name in names}
 
 
 def _invalid(name: str, why: str) -> BadRequest:

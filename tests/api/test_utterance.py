@@ -67,7 +67,7 @@ async def test_what_was_not_decoded_is_told(gateway: Gateway) -> None:
 
 
 async def test_every_option_reaches_the_model(gateway: Gateway) -> None:
-    chosen = {
+    chosen: dict[str, Any] = {
         "beam_size": 3, "temperature": 0.2, "patience": 2.0, "compression_ratio_threshold": 2.0,
         "log_prob_threshold": -0.5, "no_speech_threshold": 0.4, "word_timestamps": True, "prompt": "Ada",
     }  # fmt: skip
