@@ -24,6 +24,7 @@ from gateway.api.keys import (
     TELEMETRY,
     WARDEN,
 )
+from gateway.audio.vad import scorer_for
 from gateway.core.admission import Admission, AdmissionLimits
 from gateway.dispatch import Dispatch, DispatchLimits
 from gateway.live.budget import AudioBudget
@@ -171,6 +172,9 @@ def _backend(
 
 async def _live(app: web.Application) -> AsyncIterator[None]:
     settings, telemetry = app[SETTINGS], app[TELEMETRY].live
+    for vad in (settings.stream_vad, settings.file_vad):
+        # What is missing for one is told now, and what it loads delays no session.
+        scorer_for(vad)
     shared = Shared(
         dispatch=app[DISPATCH],
         telemetry=telemetry,

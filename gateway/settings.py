@@ -13,6 +13,7 @@ from gateway.core.session_config import SessionLimits
 
 ENV_PREFIX = "TRITONE_"
 MIB = 1024 * 1024
+VADS = ("webrtc", "silero", "none")
 
 Value: TypeAlias = str | int | float | bool | Path
 
@@ -77,9 +78,7 @@ class Settings:
     max_waiting_audio_s: float = _setting(3600.0, "audio that waits for a permit", unit="seconds", low=1)
     decode_threads: int = _setting(2, "threads that decode files", low=1, high=64)
 
-    file_vad: str = _setting(
-        "webrtc", "voice activity detection of files; none cuts by length alone", choices=("webrtc", "none")
-    )
+    file_vad: str = _setting("webrtc", "voice activity detection of files; none cuts by length alone", choices=VADS)
     file_start_score: float = _setting(0.6, "speech score at which an utterance starts", low=0, high=1)
     file_stop_score: float = _setting(0.5, "speech score below which silence is counted", low=0, high=1)
     file_min_speech_ms: int = _setting(60, "shortest sound taken for speech", unit="ms", low=0)
@@ -125,7 +124,7 @@ class Settings:
     triton_restart_max_s: float = _setting(30.0, "embedded Triton: longest pause before one", unit="seconds", low=0)
 
     stream_vad: str = _setting(
-        "webrtc", "voice activity detection of live sessions; none cuts by length alone", choices=("webrtc", "none")
+        "webrtc", "voice activity detection of live sessions; none cuts by length alone", choices=VADS
     )
     stream_start_score: float = _setting(0.6, "live: speech score at which an utterance starts", low=0, high=1)
     stream_stop_score: float = _setting(0.5, "live: speech score below which silence is counted", low=0, high=1)
