@@ -6,14 +6,17 @@ import zlib
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.api.keys import ADMISSION, CONTEXTS, DRAINING, LIVE
 from gateway.core.errors import ModelUnavailable, Overloaded
+from gateway.settings import Settings
 from tests.fakes import FakeTranscriber
 from tests.fixtures.audio_files import speech
 from tests.fixtures.live_audio import opus, prefixed
 from tests.live.talking import counted, tone
-from tests.serving import Gateway, Start, eventually, get, wav
+from tests.serving import Gateway, Start, eventually, get, listening, wav
 
 SECOND = tone(1.0)
 
@@ -352,3 +355,34 @@ async def test_one_slow_body_times_out(start: Start) -> None:
         assert b" 408 " in await reader.readline()
         writer.close()
         await writer.wait_closed()
+
+
+values = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20)
+audios = st.sampled_from([SECOND, b"", b"\1", bytes(5_000), b"\2\0ab", wav(0.2)]).map(
+    lambda audio: base64.b64encode(audio).decode()
+)
+fields = st.fixed_dictionaries(
+    {"audio": audios | values},
+    optional={
+        "audio_format": st.sampled_from(["pcm16", "opus", "wav", "mp3", "webm"]) | values,
+        "sample_rate": st.sampled_from([8_000, 16_000, 48_000]) | values,
+        "src_lang": st.sampled_from(["auto", "en", "xx"]) | values,
+        "session_id": st.sampled_from(["a", "b"]) | values,
+        **dict.fromkeys(("beam_size", "temperature", "patience", "padding_ms", "task", "filters", "timeout_s"), values),
+        **dict.fromkeys(("use_text_context", "use_context_buffer", "condition_on_previous_text"), values),
+    },
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(requests=st.lists(fields | values, max_size=6))
+def test_whatever_is_posted_is_answered_and_nothing_is_left(requests: list[object]) -> None:
+    async def play() -> None:
+        chosen = Settings(file_vad="none", file_max_utterance_ms=1_200, drain_s=1)
+        async with listening(chosen, FakeTranscriber()) as gateway:
+            for each in requests:
+                async with gateway.client.post("/utterance", json=each) as reply:
+                    assert reply.status in (200, 400, 422, 504)
+            await eventually(lambda: nothing_is_held(gateway))
+
+    asyncio.run(play())
