@@ -37,9 +37,15 @@ class NotFound(TritoneError):
 
 
 class Unauthorized(TritoneError):
-    """A key is missing, wrong, or not allowed to do this."""
+    """A key is missing or wrong."""
 
     code = "invalid_api_key"
+
+
+class Forbidden(TritoneError):
+    """The caller is known, and may not do this."""
+
+    code = "forbidden"
 
 
 class BadAudio(TritoneError):
