@@ -28,7 +28,7 @@ NUMBERS: Mapping[str, Bounds] = {
     "no_speech_threshold": Bounds(0, 1),
     "log_prob_threshold": Bounds(-100, 0),
     "compression_ratio_threshold": Bounds(0, 100),
-    "timeout_s": Bounds(0, math.inf),
+    "timeout_s": Bounds(0.001, math.inf),
 }
 FLAGS: Mapping[str, bool] = {"stream": False, "vad_filter": True}
 TEXTS = frozenset({"model", "prompt", "hotwords"})
