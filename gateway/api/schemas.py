@@ -169,5 +169,5 @@ def transcription_form(*, max_timeout_s: float) -> Schema:
             **constant,
         },
         file={"type": "string", "format": "binary"},
-        model={**TEXT, "description": "A served model; whisper-1 is the default one."},
+        model={**TEXT, "description": "A served model; whisper-1 is the default one.", "examples": ["whisper-1"]},
     )

@@ -40,6 +40,23 @@ field_names = (
 field_values = st.sampled_from((*ResponseFormat, *GRANULARITIES)) | texts
 fields = st.lists(st.tuples(field_names | texts, field_values), max_size=8)
 
+# What the model is asked, so that it is the audio, or the words, that are wrong.
+model_fields = st.fixed_dictionaries(
+    {"model": st.just("whisper-1")},
+    optional={
+        "prompt": texts,
+        "hotwords": texts,
+        "response_format": st.sampled_from(ResponseFormat),
+        "temperature": st.sampled_from(("0", "0.7", "1")),
+        "beam_size": st.sampled_from(("1", "10")),
+        "log_prob_threshold": st.sampled_from(("0", "-100")),
+        "no_speech_threshold": st.sampled_from(("0", "1")),
+        "compression_ratio_threshold": st.sampled_from(("0", "100")),
+        "vad_filter": st.sampled_from(("true", "false")),
+        "stream": st.sampled_from(("true", "false")),
+    },
+).map(lambda values: list(values.items()))
+
 query_names = st.sampled_from(sorted({*STREAM_QUERY, *REALTIME_QUERY, "type"}))
 json_objects = st.dictionaries(query_names | texts, anything, max_size=6)
 queries = st.dictionaries(query_names | texts, texts, max_size=6)
@@ -138,10 +155,10 @@ _BOUNDARY = b"a-boundary"
 
 
 @st.composite
-def forms(draw: st.DrawFn) -> tuple[str, bytes]:
+def forms(draw: st.DrawFn, said: st.SearchStrategy[list[tuple[str, str]]] = fields) -> tuple[str, bytes]:
     """A multipart body with its content type, damaged or not."""
     body = bytearray()
-    for name, value in draw(fields):
+    for name, value in draw(said):
         body += b'--%b\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n' % (
             _BOUNDARY,
             _bytes(name),

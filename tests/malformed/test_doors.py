@@ -1,7 +1,6 @@
 """Damaged requests to the doors: no answer is a 5xx, and nothing is left behind."""
 
 import asyncio
-import http.client
 import json
 from urllib.parse import quote
 
@@ -12,21 +11,12 @@ from hypothesis import strategies as st
 from gateway.api.keys import ADMISSION
 from tests.live.talking import BY_LENGTH, nothing_is_left
 from tests.malformed import cases
+from tests.malformed.asking import answer
 from tests.serving import Start
 
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD")
 PATHS = ("/v1/models/", "/v1/sessions/", "/docs/", "/v1/stream?", "/v1/realtime?", "/v1/", "/")
 HEADERS = ("Authorization", "Origin", "x-request-id", "Sec-WebSocket-Protocol", "Access-Control-Request-Method")
-
-
-def answer(port: int, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request(method, path, body or None, headers)
-        reply = connection.getresponse()
-        return reply.status, reply.read()
-    finally:
-        connection.close()
 
 
 async def test_forms(start: Start, caplog: pytest.LogCaptureFixture) -> None:
@@ -36,7 +26,9 @@ async def test_forms(start: Start, caplog: pytest.LogCaptureFixture) -> None:
         @given(form=cases.forms(), door=st.sampled_from(("transcriptions", "translations")))
         def attack(form: tuple[str, bytes], door: str) -> None:
             kind, body = form
-            status, said = answer(gateway.port, "POST", f"/v1/audio/{door}", body, {"Content-Type": kind})
+            status, said = answer(
+                f"127.0.0.1:{gateway.port}", "POST", f"/v1/audio/{door}", body, {"Content-Type": kind}
+            )
             assert status < 500, said
             if status != 200:
                 assert json.loads(said)["error"]["code"]
@@ -65,7 +57,7 @@ async def test_paths_queries_and_headers(start: Start, caplog: pytest.LogCapture
 
             asked = "&".join(f"{quoted(name)}={quoted(value)}" for name, value in query.items())
             url = path + (asked if path.endswith("?") else quoted(rest))
-            status, said = answer(gateway.port, method, url, b"", headers)
+            status, said = answer(f"127.0.0.1:{gateway.port}", method, url, b"", headers)
             assert status < 500, said
 
         await asyncio.to_thread(attack)
