@@ -27,8 +27,10 @@ async def origins(request: web.Request, handler: Handler) -> web.StreamResponse:
     origin = request.headers.get(hdrs.ORIGIN)
     if origin is not None and not _permits(request, origin):
         raise Forbidden("Pages of this origin may not call: see --allow-origins.", code="origin_not_allowed")
+    is_preflight = request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
     refused = request.match_info.http_exception
-    if isinstance(refused, web.HTTPMethodNotAllowed) and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers:
+    # No route takes OPTIONS, and what it does take stands in the refusal.
+    if is_preflight and isinstance(refused, web.HTTPMethodNotAllowed):
         return _preflight(request, refused)
     return await handler(request)
 

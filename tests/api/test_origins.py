@@ -32,6 +32,8 @@ async def test_a_page_of_the_list_may_call_every_route(start: Start) -> None:
         status, headers = await preflight(gateway, "/v1/audio/transcriptions", PAGE)
         assert headers["Access-Control-Allow-Methods"] == "POST"
         assert (await preflight(gateway, "/none", PAGE))[0] == 404
+        asked = {"Origin": PAGE, "Access-Control-Request-Method": "POST"}
+        assert (await get(gateway, "/v1/audio/transcriptions", headers=asked))[0].status == 405
         reply, _ = await post(gateway, form(wav(0.5), stream="true"), headers={"Origin": PAGE})
         assert (reply.status, reply.headers["Access-Control-Allow-Origin"]) == (200, PAGE)
         assert "x-request-id" in reply.headers["Access-Control-Expose-Headers"]
