@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.api.replies import REPLIES
 from gateway.api.routes import ROUTES, Access, Errors, Route
-from gateway.api.schemas import ERROR, Content, Schema, transcription_form
+from gateway.api.schemas import ERROR, Content, Schema
 from gateway.core.errors import Forbidden, TritoneError, Unauthorized
 from gateway.settings import Settings
 
@@ -51,9 +51,8 @@ def _operation(route: Route, settings: Settings) -> dict[str, Any]:
         "responses": {**_answers(route), **_failures(route)},
         "security": _security(route.access, settings),
     }
-    if route.takes_form:
-        form = {"schema": transcription_form(max_timeout_s=settings.request_timeout_s)}
-        operation["requestBody"] = {"required": True, "content": {"multipart/form-data": form}}
+    if route.body:
+        operation["requestBody"] = {"required": True, "content": _content(route.body(settings))}
     return operation
 
 
@@ -104,5 +103,8 @@ def _response(description: str, content: Content, status: int = 200) -> dict[str
         headers["Retry-After"] = {"$ref": "#/components/headers/RetryAfter"}
     if status == _UNAUTHORIZED:
         headers["WWW-Authenticate"] = {"schema": {"type": "string"}}  # type: ignore[dict-item]
-    bodies = {media: {"schema": schema} for media, schema in content.items()}
-    return {"description": description, "headers": headers, **({"content": bodies} if bodies else {})}
+    return {"description": description, "headers": headers, **({"content": _content(content)} if content else {})}
+
+
+def _content(content: Content) -> dict[str, Any]:
+    return {media: {"schema": schema} for media, schema in content.items()}

@@ -8,9 +8,10 @@ from typing import TypeAlias
 from aiohttp import web
 
 from gateway.api import documentation, health, models, realtime, schemas, sessions, stream, transcriptions
-from gateway.api.schemas import Answers, Schema
+from gateway.api.schemas import Answers, Content, Schema
 from gateway.core import errors
 from gateway.core.errors import TritoneError
+from gateway.settings import Settings
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Errors: TypeAlias = tuple[type[TritoneError], ...]
@@ -26,7 +27,7 @@ class Access(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One method of one path. `answers` are those that are no error; `query` is by name."""
+    """One method of one path. `answers` are those that are no error; `query` is by name; `body` goes by settings."""
 
     method: str = "GET"
     path: str
@@ -35,7 +36,7 @@ class Route:
     answers: Answers
     errors: Errors = ()
     query: Mapping[str, Schema] = field(default_factory=dict)
-    takes_form: bool = False
+    body: Callable[[Settings], Content] | None = None
 
 
 _FILE_ERRORS: Errors = (
@@ -54,7 +55,12 @@ _ORDER_ERRORS: Errors = (
 
 def _file(path: str, handler: Handler) -> Route:
     return Route(
-        method="POST", path=path, handler=handler, answers=schemas.TRANSCRIPTIONS, errors=_FILE_ERRORS, takes_form=True
+        method="POST",
+        path=path,
+        handler=handler,
+        answers=schemas.TRANSCRIPTIONS,
+        errors=_FILE_ERRORS,
+        body=lambda settings: schemas.transcription_form(max_timeout_s=settings.request_timeout_s),
     )
 
 

@@ -144,7 +144,7 @@ _FLAG_TEXTS = {
 }
 
 
-def transcription_form(*, max_timeout_s: float) -> Schema:
+def transcription_form(*, max_timeout_s: float) -> Content:
     """The form of a transcription."""
     numbers = {
         name: {
@@ -157,7 +157,7 @@ def transcription_form(*, max_timeout_s: float) -> Schema:
     }
     flags = {name: {**FLAG, "default": FLAGS[name], "description": text} for name, text in _FLAG_TEXTS.items()}
     constant = {name: one_of(*sorted(accepted)) for name, accepted in UNSUPPORTED.items() if accepted}
-    return record(
+    form = record(
         {
             "language": {**one_of(*LANGUAGE_NAMES), "description": "Detected where absent."},
             "prompt": {**TEXT, "description": "Text that came before; at most 224 tokens."},
@@ -171,3 +171,4 @@ def transcription_form(*, max_timeout_s: float) -> Schema:
         file={"type": "string", "format": "binary"},
         model={**TEXT, "description": "A served model; whisper-1 is the default one.", "examples": ["whisper-1"]},
     )
+    return {"multipart/form-data": form}
