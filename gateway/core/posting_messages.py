@@ -17,6 +17,7 @@ from gateway.core.stitching import added
 
 MAX_BEAM_SIZE = 10
 MAX_PATIENCE = 4.0
+MIN_TIMEOUT_S = 0.001
 MAX_PADDING_MS = 2_000
 MAX_AUDIO_CHARS = 2**31
 PCM16, OPUS = "pcm16", "opus"
@@ -120,7 +121,7 @@ def parse_posted(data: object, *, model: str, formats: Sequence[str], max_timeou
         in_turn=fields.flag("condition_on_previous_text", False),
         filters=fields.choices("filters", frozenset(), Filter),
         quality=fields.flag("quality", False),
-        timeout_s=_number(fields, "timeout_s", 0, max_timeout_s),
+        timeout_s=_number(fields, "timeout_s", MIN_TIMEOUT_S, max_timeout_s),
     )
 
 
