@@ -177,7 +177,7 @@ def transcription_form(*, max_timeout_s: float) -> Content:
             "hotwords": {**TEXT, "description": "Words to expect; at most 224 tokens."},
             "response_format": {**one_of(*ResponseFormat), "default": ResponseFormat.JSON.value},
             "timestamp_granularities[]": many(one_of(*GRANULARITIES)),
-            "filters": {**TEXT, "description": f"{', '.join(Filter)}, divided by commas; told as `filtered`"},
+            "filters[]": {**many(one_of(*Filter)), "description": "What is taken out of the text, and told."},
             **numbers,
             **flags,
             **constant,
