@@ -10,6 +10,7 @@ from pathlib import Path
 from gateway.core.errors import QuotaExceeded
 
 TOP_ALLOCATIONS = 25
+MAX_TRACE_S = 300
 TOP_TYPES = 25
 # Of these packages every type is counted: what a session, a request or a call to the model leaves behind is theirs.
 OWN_PACKAGES = frozenset({"gateway", "aiohttp", "asyncio", "_asyncio", "uvloop", "grpc", "tritonclient"})

@@ -6,17 +6,13 @@ import dataclasses
 import psutil
 from aiohttp import web
 
-from gateway.api.admin import require_admin
 from gateway.api.replies import json_response
-from gateway.census import take_census, trace_allocations
+from gateway.census import MAX_TRACE_S, take_census, trace_allocations
 from gateway.core.fields import Fields
-
-MAX_TRACE_S = 300
 
 
 async def memory(request: web.Request) -> web.Response:
-    """Counts now; with `trace_s` also what grew by line within so many seconds."""
-    require_admin(request)
+    """What lives in this process; with `trace_s` also which lines allocated most within so many seconds."""
     fields = Fields(request.query, {"collect", "trace_s"}, is_query=True)
     collect = fields.flag("collect", False)
     trace_s = fields.integer("trace_s", 0, low=0, high=MAX_TRACE_S)

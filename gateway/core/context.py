@@ -1,6 +1,7 @@
 """What a session remembers of what it heard: the last sentence, its sound, and the language."""
 
 import re
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -29,6 +30,22 @@ class Context:
         """The language that was found, an ISO code."""
         return self._lock.language
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to remember."""
+        return not (self._sentence or len(self._tail) or self._lock.language)
+
+    def copy(self) -> "Context":
+        """The same memory, that can learn for itself."""
+        return deepcopy(self)
+
+    def forget(self, *, audio: bool, text: bool) -> None:
+        """Forgets the sound and the language, the text, or both."""
+        if audio:
+            self._tail, self._lock = np.empty(0, np.int16), LanguageLock()
+        if text:
+            self._sentence = ""
+
     def options(self, config: SessionConfig) -> DecodeOptions:
         """`config.options` with the language that was found and the sentence that went before."""
         given = config.options
@@ -46,7 +63,7 @@ class Context:
     def learn(self, config: SessionConfig, samples: Samples, transcript: Transcript, text: str) -> None:
         """Takes in an utterance, its transcript and the `text` that its client was given."""
         steady = all(segment.temperature <= MAX_PROMPT_TEMPERATURE for segment in transcript.segments)
-        self._sentence = last_sentence(text) if config.text_context and steady else ""
+        self._sentence = last_sentence(text) if steady and (config.text_context or config.keeps_text) else ""
         length = min(samples_of_ms(config.audio_context_ms), len(samples))
         self._tail = samples[len(samples) - length :].copy()
         if text and config.options.language is None:
