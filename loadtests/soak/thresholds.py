@@ -47,9 +47,9 @@ class Thresholds:
 
 THRESHOLDS: Final = Thresholds(
     growth={
-        GATEWAY: GrowthLimit(mib_per_h=1.0, noise_mib=6.0),
+        GATEWAY: GrowthLimit(mib_per_h=1.0, noise_mib=12.0),
         TRITON: GrowthLimit(mib_per_h=1.0, noise_mib=16.0),
-        MODEL: GrowthLimit(mib_per_h=1.0, noise_mib=24.0),
+        MODEL: GrowthLimit(mib_per_h=1.0, noise_mib=48.0),
     },
     caches={"objects of aiohttp.helpers.MimeType": 56},
     shm_mib_per_kill=34.0,
