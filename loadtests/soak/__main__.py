@@ -21,6 +21,8 @@ _MIN_WARM_S: Final = 15.0
 _MAX_WARM_S: Final = 300.0
 _MAX_EVERY_S: Final = 5.0
 _SAMPLES: Final = 100
+_WARM_ROUNDS: Final = 3
+_LONG_S: Final = 60.0
 # What disturbs a short run would be all there is of it.
 _DISTURBED_FROM_S: Final = 300.0
 
@@ -82,6 +84,8 @@ def _plan(model: str, shape: str, load_s: float, folder: Path) -> Plan:
         model=model,
         shape=shape,
         warm_s=min(max(_MIN_WARM_S, load_s / 10), _MAX_WARM_S),
+        # A short run allows for more noise instead.
+        warm_rounds=_WARM_ROUNDS if load_s >= _LONG_S else 1,
         load_s=load_s,
         every_s=min(_MAX_EVERY_S, load_s / _SAMPLES),
         folder=folder,

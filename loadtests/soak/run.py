@@ -46,7 +46,6 @@ _ALL_USERS: Final = (
 _ALL_HAVE_A_TURN_S: Final = 120.0
 _IDLE_LOOKS: Final = 8
 _IDLE_SECONDS: Final = 20
-_WARM_ROUNDS: Final = 3
 _TRACE_S: Final = 15
 _HTTP_S: Final = 60.0
 _STUCK_S: Final = 120.0
@@ -54,11 +53,12 @@ _STUCK_S: Final = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long which part takes, and where its files go."""
+    """How long which part takes, and where its files go. A round of warm-up is repeated until memory settles."""
 
     model: str
     shape: str
     warm_s: float
+    warm_rounds: int
     load_s: float
     every_s: float
     folder: Path
@@ -146,7 +146,7 @@ class _Soak:
             await asyncio.sleep(self._plan.every_s)
 
     async def _warm_up(self) -> None:
-        for _ in range(_WARM_ROUNDS):
+        for _ in range(self._plan.warm_rounds):
             first = len(self._samples)
             await self._load("warmup", self._plan.warm_s)
             if all(self._settled(process, self._samples[first:]) for process in PROCESSES):

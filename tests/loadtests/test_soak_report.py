@@ -35,7 +35,7 @@ def run(tmp_path: Path) -> Run:
     fits = {name: fit(each, confidence=0.95) for name, each in points.items()}
     counts = dict.fromkeys(HELD, 0.0)
     evidence = Evidence(counts, {**counts, "objects of x": 2}, samples[0], samples[-1], fits, entries, [])
-    plan = Plan("tiny.en", "steady", 15, 300, 5, tmp_path)
+    plan = Plan("tiny.en", "steady", 15, 1, 300, 5, tmp_path)
     findings = judge(evidence, THRESHOLDS)
     marks = {"warmup": START_S, "steady": START_S + 30}
     return Run(plan, None, samples, marks, points, evidence, findings, ["a/b.py:3: +9.00 MiB"])
