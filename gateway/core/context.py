@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gateway.core.audio import DecodeOptions, Samples, Transcript, samples_of_ms
+from gateway.core.audio import SAMPLE_RATE_HZ, DecodeOptions, Samples, Transcript, samples_of_ms
 from gateway.core.language_lock import LanguageLock
 from gateway.core.session_config import SessionConfig
 
@@ -46,11 +46,19 @@ class Context:
     def learn(self, config: SessionConfig, samples: Samples, transcript: Transcript, text: str) -> None:
         """Takes in an utterance, its transcript and the `text` that its client was given."""
         steady = all(segment.temperature <= MAX_PROMPT_TEMPERATURE for segment in transcript.segments)
-        self._sentence = last_sentence(text) if config.text_context and steady else ""
         length = min(samples_of_ms(config.audio_context_ms), len(samples))
+        # What will be heard again must not be in the prompt as well: the model would take it for said.
+        read = said_before(transcript, (len(samples) - length) / SAMPLE_RATE_HZ) if length else text
+        self._sentence = last_sentence(read) if config.text_context and steady else ""
         self._tail = samples[len(samples) - length :].copy()
         if text and config.options.language is None:
             self._lock.heard(transcript)
+
+
+def said_before(transcript: Transcript, time_s: float) -> str:
+    """The words that have ended by then; none where words have no times."""
+    words = (word for segment in transcript.segments for word in segment.words if word.end_s <= time_s)
+    return "".join(word.text for word in words)
 
 
 def last_sentence(text: str) -> str:

@@ -116,9 +116,10 @@ def _transcribe(waiting: Waiting) -> Transcribe:
         options = replace(options, prompt=None)
     lead = waiting.context.lead(config)
     waiting.lead_samples = len(lead)
-    if len(lead):
-        # Only by the times of its words can the lead be taken out again.
+    if config.audio_context_ms:
+        # Only by the times of the words can the lead be taken out again, of this text or of the next prompt.
         options = replace(options, word_timestamps=True)
+    if len(lead):
         start_sample = utterance.start_sample - len(lead)
         utterance = Utterance(utterance.index, start_sample, np.concatenate((lead, utterance.samples)))
     waiting.options = options
