@@ -4,19 +4,41 @@ import asyncio
 import logging
 import socket
 import time
+import warnings
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Protocol
 
-from aiohttp import web
+import orjson
+from aiohttp import BadContentDispositionHeader, BadContentDispositionParam, hdrs, web
 
-from gateway.api import health, models, realtime, sessions, stream, transcriptions
+from gateway.api import openapi
+from gateway.api.access import access
 from gateway.api.boundary import boundary, stamp
-from gateway.api.keys import ADMISSION, DISPATCH, DRAINING, LIVE, SETTINGS, STARTED_AT_UNIX_S, TELEMETRY, WARDEN
+from gateway.api.keys import (
+    ADMISSION,
+    API_KEYS,
+    CONTEXTS,
+    DISPATCH,
+    DRAINING,
+    LIVE,
+    OPENAPI,
+    ORIGINS,
+    SETTINGS,
+    STARTED_AT_UNIX_S,
+    TELEMETRY,
+    WARDEN,
+)
+from gateway.api.origins import origins, protect
+from gateway.api.routes import ROUTES
+from gateway.audio.vad import scorer_for
 from gateway.core.admission import Admission, AdmissionLimits
 from gateway.dispatch import Dispatch, DispatchLimits
+from gateway.key_file import KeyFile
+from gateway.key_watch import watch
 from gateway.live.budget import AudioBudget
+from gateway.live.contexts import ContextLimits, Contexts
 from gateway.live.registry import Registry, RegistryLimits
 from gateway.live.shared import Shared
 from gateway.ports import Transcriber
@@ -49,10 +71,17 @@ def build_app(
 
     `restart_triton` is there where Triton is our own.
     """
+    for warning in (BadContentDispositionHeader, BadContentDispositionParam):
+        # aiohttp warns of a damaged form with its words, and Python keeps each warning that it has shown.
+        warnings.filterwarnings("ignore", category=warning)
     # client_max_size bounds what aiohttp itself would hold in memory; uploads are streamed under their own limit.
-    app = web.Application(middlewares=[boundary], client_max_size=settings.max_field_bytes)
+    app = web.Application(middlewares=[boundary, origins, access], client_max_size=settings.max_field_bytes)
     app.on_response_prepare.append(stamp)
+    app.on_response_prepare.append(protect)
     app[SETTINGS] = settings
+    app[ORIGINS] = settings.origins
+    app[OPENAPI] = orjson.dumps(openapi.document(settings))
+    app[API_KEYS] = KeyFile(settings.api_key_file, admin_key=settings.admin_key, max_keys=settings.max_api_keys)
     app[TELEMETRY] = Telemetry()
     app[ADMISSION] = Admission(
         AdmissionLimits(
@@ -69,23 +98,13 @@ def build_app(
     app[STARTED_AT_UNIX_S] = int(time.time())
     app.cleanup_ctx.append(_backend(connect, warden_limits(settings, restart_triton)))
     app.cleanup_ctx.append(_live)
+    app.cleanup_ctx.append(_key_watch)
     app.on_shutdown.append(_drain_live)
-    app.router.add_post("/v1/audio/transcriptions", transcriptions.transcriptions)
-    app.router.add_post("/v1/audio/translations", transcriptions.translations)
-    app.router.add_get("/v1/models", models.models)
-    app.router.add_get("/v1/models/{id}", models.model)
-    app.router.add_get("/v1/stream", stream.stream)
-    app.router.add_get("/v1/realtime", realtime.realtime)
-    app.router.add_get("/v1/sessions", sessions.sessions)
-    app.router.add_get("/v1/sessions/{id}", sessions.session)
-    app.router.add_delete("/v1/sessions/{id}", sessions.delete)
-    app.router.add_get("/v1/models/{id}/status", models.status)
-    app.router.add_post("/v1/models/{id}/load", models.load)
-    app.router.add_post("/v1/models/{id}/unload", models.unload)
-    app.router.add_post("/v1/models/{id}/reload", models.reload)
-    app.router.add_get("/livez", health.livez)
-    app.router.add_get("/readyz", health.readyz)
-    app.router.add_get("/metrics", health.metrics)
+    for route in ROUTES:
+        if route.method == hdrs.METH_GET:
+            app.router.add_get(route.path, route.handler)
+        else:
+            app.router.add_route(route.method, route.path, route.handler)
     return app
 
 
@@ -96,6 +115,8 @@ def build_runner(app: web.Application) -> web.AppRunner:
         app,
         access_log=None,
         handler_cancellation=True,
+        max_line_size=settings.max_header_bytes,
+        max_field_size=settings.max_header_bytes,
         keepalive_timeout=settings.keepalive_s,
         shutdown_timeout=settings.drain_s,
     )
@@ -141,7 +162,7 @@ def _backend(
         with suppress(TimeoutError):
             async with asyncio.timeout(settings.canary_timeout_s):
                 await app[WARDEN].check()
-        watching = asyncio.create_task(app[WARDEN].run(), name="warden")
+        watching = asyncio.create_task(app[WARDEN].run(), name="models")
         watching.add_done_callback(_tell_why)
         try:
             yield
@@ -157,6 +178,9 @@ def _backend(
 
 async def _live(app: web.Application) -> AsyncIterator[None]:
     settings, telemetry = app[SETTINGS], app[TELEMETRY].live
+    for vad in (settings.stream_vad, settings.file_vad):
+        # What is missing for one is told now, and what it loads delays no session.
+        scorer_for(vad)
     shared = Shared(
         dispatch=app[DISPATCH],
         telemetry=telemetry,
@@ -172,8 +196,28 @@ async def _live(app: web.Application) -> AsyncIterator[None]:
     limits = RegistryLimits(settings.max_sessions, settings.max_sessions_per_key)
     app[LIVE] = Registry(shared, app[ADMISSION], limits)
     app[LIVE].watch(app[TELEMETRY])
+    app[CONTEXTS] = Contexts(
+        app[TELEMETRY],
+        ContextLimits(
+            max_contexts=settings.max_contexts,
+            max_requests=settings.max_context_requests,
+            idle_s=settings.context_idle_s,
+        ),
+    )
     yield
+    app[CONTEXTS].close()
     await app[LIVE].close()
+
+
+async def _key_watch(app: web.Application) -> AsyncIterator[None]:
+    watching = asyncio.create_task(
+        watch(app[API_KEYS], app[TELEMETRY], interval_s=app[SETTINGS].api_keys_interval_s), name="keys"
+    )
+    watching.add_done_callback(_tell_why)
+    yield
+    watching.cancel()
+    with suppress(asyncio.CancelledError):
+        await watching
 
 
 async def _drain_live(app: web.Application) -> None:
@@ -183,7 +227,7 @@ async def _drain_live(app: web.Application) -> None:
 
 def _tell_why(watching: asyncio.Task[None]) -> None:
     if not watching.cancelled() and (bug := watching.exception()):
-        logger.critical("nobody looks after the models any more: a bug ended the warden", exc_info=bug)
+        logger.critical("nobody looks after the %s any more: a bug", watching.get_name(), exc_info=bug)
 
 
 def warden_limits(settings: Settings, restart_triton: Callable[[], None] | None) -> WardenLimits:

@@ -12,6 +12,7 @@ from gateway.core.admission import Admission, Lane, Permit
 from gateway.core.audio import DecodeOptions, Transcript, Utterance
 from gateway.core.deadline import Deadline
 from gateway.core.errors import ModelUnavailable, TritoneError
+from gateway.core.filters import Filter, without_filtered
 from gateway.core.language_lock import LanguageLock
 from gateway.core.retry import RetryBudget
 from gateway.core.stitching import FileTranscript, Part, stitch
@@ -73,13 +74,14 @@ async def nobody(_: Part) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one request wants of the model, and until when (on time.monotonic)."""
+    """What one request wants of the model, and until when (on time.monotonic). `filters` are for files."""
 
     request_id: str
     model: str
     options: DecodeOptions
     deadline: Deadline
     lane: Lane = Lane.FILE
+    filters: frozenset[Filter] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,7 @@ class Dispatch:
         room = asyncio.Semaphore(self._limits.file_fan_out)
         spoken = LanguageLock(job.options.language)
         decode_s = 0.0
+        answer: asyncio.Task[Part] | None = None
         while True:
             started_at_s = time.monotonic()
             utterance = await self.in_thread(cuts.next_utterance, stop=cuts.stop)
@@ -209,19 +212,20 @@ class Dispatch:
                 self._telemetry.stage_seconds.labels("decode").observe(decode_s)
                 await answers.put(None)
                 return
+            if answer and spoken.language is None:
+                spoken.heard((await answer).transcript)
             await room.acquire()
             known = replace(job, options=replace(job.options, language=spoken.language))
             answer = group.create_task(self._part(utterance, known, room))
             await answers.put(answer)
-            if spoken.language is None:
-                spoken.heard((await answer).transcript)
 
     async def _part(self, utterance: Utterance, job: Job, room: asyncio.Semaphore) -> Part:
         try:
             transcript = await self.transcribe(utterance, job)
         finally:
             room.release()
-        return Part(utterance.start_s, utterance.duration_s, transcript)
+        honest = without_filtered(transcript, job.filters, job.options.prompt)
+        return Part(utterance.start_s, utterance.duration_s, honest)
 
 
 async def _ended(future: asyncio.Future[T]) -> None:

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from gateway.core.origins import parse_origins
 from gateway.core.segmenter import SegmenterConfig
 from gateway.core.session_config import SessionLimits
 
 ENV_PREFIX = "TRITONE_"
 MIB = 1024 * 1024
+NO_KEYS = "none"
+VADS = ("webrtc", "silero", "none")
 
 Value: TypeAlias = str | int | float | bool | Path
 
@@ -77,9 +80,7 @@ class Settings:
     max_waiting_audio_s: float = _setting(3600.0, "audio that waits for a permit", unit="seconds", low=1)
     decode_threads: int = _setting(2, "threads that decode files", low=1, high=64)
 
-    file_vad: str = _setting(
-        "webrtc", "voice activity detection of files; none cuts by length alone", choices=("webrtc", "none")
-    )
+    file_vad: str = _setting("webrtc", "voice activity detection of files; none cuts by length alone", choices=VADS)
     file_start_score: float = _setting(0.6, "speech score at which an utterance starts", low=0, high=1)
     file_stop_score: float = _setting(0.5, "speech score below which silence is counted", low=0, high=1)
     file_min_speech_ms: int = _setting(60, "shortest sound taken for speech", unit="ms", low=0)
@@ -112,9 +113,21 @@ class Settings:
         0, "size at which a model's process is replaced; 0 is half of this machine's memory, shared", unit="MiB", low=0
     )
     recycle_interval_s: float = _setting(600.0, "least time between two such replacements", unit="seconds", low=0)
-    admin_key: str = _setting(
-        "", "bearer token for what changes the service; without one, only callers on this machine may"
+    api_keys: str = _setting(
+        "",
+        "file of the callers' keys (`tritone keys new` adds one); none lets everybody in; without either, only this "
+        "machine can be listened on",
+        unit="FILE",
     )
+    api_keys_interval_s: float = _setting(2.0, "how often that file is looked at for changes", unit="seconds", low=0.05)
+    max_api_keys: int = _setting(1000, "keys in that file", low=1)
+    admin_key: str = _setting(
+        "", "bearer token for what changes the service; without any admin key, only callers on this machine may"
+    )
+    allow_origins: str = _setting(
+        "", "origins whose web pages may call, divided by commas; * is all of them", unit="https://HOST"
+    )
+    max_header_bytes: int = _setting(8190, "largest header, and longest address, of a request", unit="bytes", low=1024)
 
     device: str = _setting("auto", "embedded Triton: device of the model", choices=("auto", "cpu", "cuda"))
     compute_type: str = _setting("auto", "embedded Triton: CTranslate2's compute type (int8, float16, ...)")
@@ -125,7 +138,7 @@ class Settings:
     triton_restart_max_s: float = _setting(30.0, "embedded Triton: longest pause before one", unit="seconds", low=0)
 
     stream_vad: str = _setting(
-        "webrtc", "voice activity detection of live sessions; none cuts by length alone", choices=("webrtc", "none")
+        "webrtc", "voice activity detection of live sessions; none cuts by length alone", choices=VADS
     )
     stream_start_score: float = _setting(0.6, "live: speech score at which an utterance starts", low=0, high=1)
     stream_stop_score: float = _setting(0.5, "live: speech score below which silence is counted", low=0, high=1)
@@ -173,6 +186,24 @@ class Settings:
     )
     session_failures: int = _setting(3, "live: failures of the model in a row that end a session", low=1)
     session_replay: int = _setting(32, "live: texts kept for a client that comes back", low=1)
+
+    max_posted_bytes: int = _setting(16 * MIB, "/utterance: largest request, base64 and all", unit="bytes", low=1024)
+    max_posted_audio_s: float = _setting(600.0, "/utterance: longest audio", unit="seconds", low=1)
+    max_contexts: int = _setting(1024, "/utterance: sessions that are remembered", low=1)
+    max_context_requests: int = _setting(8, "/utterance: requests of one session that may be inside", low=1)
+    context_idle_s: float = _setting(
+        600.0, "/utterance: how long a session is remembered after its last request", unit="seconds", low=0.05
+    )
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """The origins whose web pages may call. Raises ValueError, with what is none."""
+        return parse_origins(self.allow_origins)
+
+    @property
+    def api_key_file(self) -> Path | None:
+        """The file of the callers' keys; None where they need none."""
+        return Path(self.api_keys).expanduser() if self.api_keys not in ("", NO_KEYS) else None
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -297,6 +328,12 @@ def _check(settings: Settings) -> Settings:
         host, _, port = address.rpartition(":")
         if address and not (host and port.isdecimal() and 0 < int(port) < 65536):  # noqa: PLR2004 - the range of a port
             raise SettingsError(f"{flag_name(name)} or {env_name(name)}: {address!r} is not HOST:PORT")
+    try:
+        _ = settings.origins
+    except ValueError as error:
+        raise SettingsError(
+            f"--allow-origins or {ENV_PREFIX}ALLOW_ORIGINS: {str(error)!r} is not https://HOST[:PORT] or *"
+        ) from None
     for name in ("file_segmenter", "stream_segmenter"):
         try:
             getattr(settings, name)

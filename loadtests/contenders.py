@@ -7,14 +7,16 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import BinaryIO, Final, TypeAlias
 
 import aiohttp
 
+from gateway.audio.decode import decode
 from gateway.core.admission import Permit
 from gateway.core.audio import DecodeOptions, Samples
 from gateway.core.deadline import Deadline
@@ -30,6 +32,7 @@ from loadtests.processes import ProcessTree
 from loadtests.rows import Answer
 
 Ask: TypeAlias = Callable[[Clip], Awaitable[str]]
+Cut: TypeAlias = Callable[[Clip], Sequence[Samples]]
 Run: TypeAlias = Callable[[Sequence[Clip]], Awaitable[list[Answer]]]
 
 REQUEST_TIMEOUT_S: Final = 1800.0
@@ -98,10 +101,8 @@ def over_http(session: aiohttp.ClientSession, url: str, model: str, options: Dec
     return ask
 
 
-def over_grpc(
-    transcriber: TritonTranscriber, model: str, options: DecodeOptions, utterances: Mapping[str, Sequence[Samples]]
-) -> Ask:
-    """Sends a clip's utterances, decoded and cut beforehand as the gateway does, all at once."""
+def over_grpc(transcriber: TritonTranscriber, model: str, options: DecodeOptions, cut: Cut) -> Ask:
+    """Sends the utterances that `cut` makes of a clip, all at once."""
     numbers = itertools.count()
 
     async def transcript(samples: Samples) -> str:
@@ -117,7 +118,7 @@ def over_grpc(
 
     async def ask(clip: Clip) -> str:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(transcript(samples)) for samples in utterances[clip.name]]
+            tasks = [group.create_task(transcript(samples)) for samples in cut(clip)]
         return " ".join(task.result() for task in tasks)
 
     return ask
@@ -127,7 +128,12 @@ def cut_as_the_gateway(clip: Clip) -> list[Samples]:
     """The utterances that the gateway's default settings make of a clip."""
     settings = Settings()
     with clip.path.open("rb") as file:
-        cuts = FileCuts(file, max_audio_s=settings.max_audio_s, config=settings.file_segmenter, vad=settings.file_vad)
+        cuts = FileCuts(
+            file,
+            partial(decode, max_audio_s=settings.max_audio_s),
+            config=settings.file_segmenter,
+            vad=settings.file_vad,
+        )
         return [utterance.samples for utterance in iter(cuts.next_utterance, None)]
 
 

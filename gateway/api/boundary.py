@@ -11,7 +11,7 @@ from aiohttp import WSCloseCode, web
 from aiohttp.typedefs import Handler
 
 from gateway.api.events import EVENTS, EventStream
-from gateway.api.keys import REQUEST_ID, SOCKET, TELEMETRY
+from gateway.api.keys import API_KEY, REQUEST_ID, SOCKET, TELEMETRY
 from gateway.api.replies import bug_response, error_response, http_error_response
 from gateway.core.errors import IdleTimeout, TritoneError
 from gateway.telemetry import request_id_var
@@ -23,7 +23,7 @@ REQUEST_ID_HEADER = "x-request-id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 CLIENT_LEFT = 499
 _SERVER_ERRORS = 500
-_QUIET_ROUTES = frozenset({"/livez", "/readyz", "/metrics"})
+_QUIET_ROUTES = frozenset({"/livez", "/readyz", "/health", "/metrics"})
 
 
 @web.middleware
@@ -97,5 +97,6 @@ def _record(request: web.Request, status: int, code: str | None, elapsed_s: floa
         "status": status,
         "ms": round(elapsed_s * 1000, 1),
         "code": code,
+        "key": key.name if (key := request.get(API_KEY)) else None,
     }
     logger.log(level, "request", extra={"fields": fields})

@@ -6,19 +6,20 @@ from typing import Any
 from gateway.api.form import ResponseFormat
 from gateway.core.audio import Task, Word
 from gateway.core.cues import VTT_HEADER, srt_cue, vtt_cue
+from gateway.core.filters import quality
 from gateway.core.languages import LANGUAGE_NAMES
 from gateway.core.stitching import FileTranscript, PlacedSegment
 
 _UNKNOWN_LANGUAGE = "unknown"
 
 
-def as_json(transcript: FileTranscript) -> dict[str, Any]:
-    """OpenAI's `json`."""
-    return {"text": transcript.text, "usage": _usage(transcript)}
+def as_json(transcript: FileTranscript, *, judged: bool = False) -> dict[str, Any]:
+    """OpenAI's `json`, with what was left out, and with its quality where it is to be `judged`."""
+    return {"text": transcript.text, "usage": _usage(transcript), **_honesty(transcript, judged=judged)}
 
 
-def as_verbose_json(transcript: FileTranscript, task: Task, *, words: bool) -> dict[str, Any]:
-    """OpenAI's `verbose_json`; `language` is the English name, "unknown" where nothing was said."""
+def as_verbose_json(transcript: FileTranscript, task: Task, *, words: bool, judged: bool = False) -> dict[str, Any]:
+    """As `as_json`, OpenAI's `verbose_json`; `language` is the English name, "unknown" where nothing was said."""
     timed = [_word(word) for placed in transcript.segments for word in placed.segment.words]
     return {
         "task": task.value,
@@ -28,6 +29,7 @@ def as_verbose_json(transcript: FileTranscript, task: Task, *, words: bool) -> d
         "segments": [_segment(number, placed) for number, placed in enumerate(transcript.segments)],
         **({"words": timed} if words else {}),
         "usage": _usage(transcript),
+        **_honesty(transcript, judged=judged),
     }
 
 
@@ -39,6 +41,16 @@ def as_text(transcript: FileTranscript, response_format: ResponseFormat) -> str:
     if response_format is ResponseFormat.VTT:
         return VTT_HEADER + "".join(vtt_cue(*phrase) for phrase in phrases)
     return transcript.text + "\n"
+
+
+def _honesty(transcript: FileTranscript, *, judged: bool) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    if transcript.filtered:
+        told["filtered"] = [{"reason": each.reason, "text": each.text} for each in transcript.filtered]
+    if judged:
+        of_all = quality([placed.segment for placed in transcript.segments])
+        told["quality"] = {"level": of_all.level.value, "reason_codes": list(of_all.reason_codes)}
+    return told
 
 
 def _usage(transcript: FileTranscript) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.audio import CutReason, DecodeOptions, Word
+from gateway.core.audio import CutReason, DecodeOptions, Filtered, Word
 from gateway.core.effects import (
     AudioDropped,
     Backpressure,
@@ -22,7 +22,7 @@ from gateway.core.effects import (
     SpeechEnded,
 )
 from gateway.core.errors import BadRequest, ModelUnavailable, TritoneError
-from gateway.core.filters import Filter, Filtered, Quality, QualityLevel
+from gateway.core.filters import Filter, Quality, QualityLevel
 from gateway.core.messages import (
     _WIRES,
     Encoding,
