@@ -7,36 +7,27 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Protocol
 
 from aiohttp import web
 
 from gateway.api import health, models, realtime, sessions, stream, transcriptions
 from gateway.api.boundary import boundary, stamp
-from gateway.api.keys import ADMISSION, DISPATCH, DRAINING, LIVE, SETTINGS, STARTED_AT_UNIX_S, TELEMETRY, WARDEN
+from gateway.api.keys import ADMISSION, DISPATCH, DRAINING, FLEET, LIVE, SETTINGS, STARTED_AT_UNIX_S, TELEMETRY
 from gateway.core.admission import Admission, AdmissionLimits
 from gateway.dispatch import Dispatch, DispatchLimits
 from gateway.live.budget import AudioBudget
 from gateway.live.registry import Registry, RegistryLimits
 from gateway.live.shared import Shared
-from gateway.ports import Transcriber
 from gateway.settings import MIB, Settings
 from gateway.telemetry import Telemetry
 from gateway.triton.client import TritonTranscriber
-from gateway.triton.control import Control
+from gateway.triton.control import Backend
+from gateway.triton.fleet import Fleet, FleetLimits
 from gateway.triton.keeper import KeeperLimits
 from gateway.triton.memory import machine_bytes
-from gateway.triton.warden import Warden, WardenLimits
+from gateway.triton.warden import WardenLimits
 
 logger = logging.getLogger(__name__)
-
-
-class Backend(Transcriber, Control, Protocol):
-    """What the gateway needs of Triton."""
-
-    async def close(self) -> None:
-        """Ends the connection."""
-        ...
 
 
 def build_app(
@@ -45,7 +36,7 @@ def build_app(
     connect: Callable[[str], Backend] = TritonTranscriber,
     restart_triton: Callable[[], None] | None = None,
 ) -> web.Application:
-    """The application; `connect` makes the backend for Triton's address once the loop runs.
+    """The application; `connect` makes the backend for the address of a Triton once the loop runs.
 
     `restart_triton` is there where Triton is our own.
     """
@@ -67,7 +58,7 @@ def build_app(
     app[TELEMETRY].watch(app[ADMISSION])
     app[DRAINING] = asyncio.Event()
     app[STARTED_AT_UNIX_S] = int(time.time())
-    app.cleanup_ctx.append(_backend(connect, warden_limits(settings, restart_triton)))
+    app.cleanup_ctx.append(_backend(connect, fleet_limits(settings, restart_triton)))
     app.cleanup_ctx.append(_live)
     app.on_shutdown.append(_drain_live)
     app.router.add_post("/v1/audio/transcriptions", transcriptions.transcriptions)
@@ -121,27 +112,26 @@ async def serve(
 
 
 def _backend(
-    connect: Callable[[str], Backend], limits: WardenLimits
+    connect: Callable[[str], Backend], limits: FleetLimits
 ) -> Callable[[web.Application], AsyncIterator[None]]:
     async def context(app: web.Application) -> AsyncIterator[None]:
         settings = app[SETTINGS]
-        backend = connect(settings.triton)
+        fleet = app[FLEET] = Fleet(connect, app[TELEMETRY], limits)
         decoders = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
-        app[WARDEN] = Warden(backend, app[TELEMETRY], limits)
         app[DISPATCH] = Dispatch(
-            backend,
             app[ADMISSION],
-            app[WARDEN],
+            fleet,
             app[TELEMETRY],
             decoders=decoders,
             limits=DispatchLimits(settings.file_fan_out, settings.utterance_timeout_s, settings.retry_reserve),
         )
         # Asked before the door opens, so that a first request finds the model known; a Triton that is away is waited
         # for with the door open.
+        await fleet.find()
         with suppress(TimeoutError):
             async with asyncio.timeout(settings.canary_timeout_s):
-                await app[WARDEN].check()
-        watching = asyncio.create_task(app[WARDEN].run(), name="warden")
+                await fleet.check()
+        watching = asyncio.create_task(fleet.run(), name="fleet")
         watching.add_done_callback(_tell_why)
         try:
             yield
@@ -149,7 +139,7 @@ def _backend(
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
-            await backend.close()
+            await fleet.close()
             decoders.shutdown(wait=True, cancel_futures=True)
 
     return context
@@ -186,14 +176,25 @@ def _tell_why(watching: asyncio.Task[None]) -> None:
         logger.critical("nobody looks after the models any more: a bug ended the warden", exc_info=bug)
 
 
-def warden_limits(settings: Settings, restart_triton: Callable[[], None] | None) -> WardenLimits:
-    """What the warden keeps to; the models share half of the machine's memory unless a size is set."""
+def fleet_limits(settings: Settings, restart_triton: Callable[[], None] | None) -> FleetLimits:
+    """What the fleet and its wardens keep to."""
+    return FleetLimits(
+        triton=settings.triton,
+        triton_metrics=settings.triton_metrics,
+        max_endpoints=settings.max_endpoints,
+        resolve_interval_s=settings.resolve_interval_s,
+        wait_s=settings.recovery_wait_s,
+        warden=_warden_limits(settings, restart_triton),
+    )
+
+
+def _warden_limits(settings: Settings, restart_triton: Callable[[], None] | None) -> WardenLimits:
+    """The models share half of the machine's memory unless a size is set."""
     limit_bytes = settings.model_max_resident_mib * MIB or machine_bytes() // 2 // len(settings.models)
     return WardenLimits(
         models=settings.models,
         max_models=settings.max_models,
-        wait_s=settings.recovery_wait_s,
-        metrics_address=settings.triton_metrics or None,
+        metrics_address=None,
         keeper=KeeperLimits(
             heals=settings.warden == "on",
             pulse_interval_s=settings.pulse_interval_s,

@@ -54,16 +54,11 @@ class Models(Protocol):
         """Waits for a model that is away. Raises ModelUnavailable when it does not come back in time."""
         ...
 
-    def attending(self, model: str) -> AbstractAsyncContextManager[None]:
-        """Surrounds the wait for an answer; raises ModelUnavailable in it when the model's process is lost."""
-        ...
+    def asking(self, model: str) -> AbstractAsyncContextManager[Transcriber]:
+        """Surrounds the wait for an answer, and takes in how it went; gives who should be asked.
 
-    def answered(self, model: str) -> None:
-        """The model served a request."""
-        ...
-
-    def failed(self, model: str, error: TritoneError) -> None:
-        """It did not."""
+        Raises ModelUnavailable where nobody may be, and in the wait when the model's process is lost.
+        """
         ...
 
 
@@ -96,7 +91,6 @@ class Dispatch:
 
     def __init__(
         self,
-        transcriber: Transcriber,
         admission: Admission,
         models: Models,
         telemetry: Telemetry,
@@ -104,7 +98,6 @@ class Dispatch:
         decoders: Executor,
         limits: DispatchLimits,
     ) -> None:
-        self._transcriber = transcriber
         self._admission = admission
         self._turnstile = Turnstile(admission)
         self._models = models
@@ -164,8 +157,8 @@ class Dispatch:
         sent_at_s = time.monotonic()
         limit = Deadline.after(self._limits.utterance_timeout_s, now_s=sent_at_s)
         try:
-            async with self._models.attending(job.model):
-                transcript = await self._transcriber.transcribe(
+            async with self._models.asking(job.model) as transcriber:
+                transcript = await transcriber.transcribe(
                     utterance.samples,
                     job.options,
                     model=job.model,
@@ -175,14 +168,12 @@ class Dispatch:
                 )
         except TritoneError as error:
             self._telemetry.utterances.labels(error.reason).inc()
-            self._models.failed(job.model, error)
             raise
         elapsed_s = time.monotonic() - sent_at_s
         self._telemetry.stage_seconds.labels("model").observe(elapsed_s)
         self._telemetry.utterances.labels("ok").inc()
         self._admission.served(elapsed_s)
         self._retries.answered()
-        self._models.answered(job.model)
         return transcript
 
     async def in_thread(self, step: Callable[[], T], *, stop: Callable[[], None]) -> T:

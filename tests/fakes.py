@@ -10,6 +10,7 @@ from gateway.core.deadline import Deadline
 from gateway.core.errors import ModelUnavailable, TritoneError
 from gateway.core.recovery import Sign
 from gateway.triton.control import IndexEntry
+from gateway.triton.fleet import FleetLimits
 from gateway.triton.keeper import KeeperLimits
 from gateway.triton.warden import WardenLimits
 
@@ -26,7 +27,8 @@ class FakeTranscriber:
     `gate` holds answers back until it is set; errors are raised once set.
     """
 
-    def __init__(self, model: str = "base") -> None:
+    def __init__(self, model: str = "base", *, address: str = "127.0.0.1:8001") -> None:
+        self.address = address
         self.models: tuple[str, ...] = (model,)
         self.error: TritoneError | Exception | None = None
         self.canary_error: TritoneError | None = None
@@ -131,5 +133,10 @@ def warden_limits(**changes: Any) -> WardenLimits:
     )
     fields = {field.name for field in dataclasses.fields(KeeperLimits)}
     keeper = dataclasses.replace(keeper, **{name: value for name, value in changes.items() if name in fields})
-    limits = WardenLimits(models=("base",), max_models=4, wait_s=30.0, metrics_address=None, keeper=keeper)
+    limits = WardenLimits(models=("base",), max_models=4, metrics_address=None, keeper=keeper)
     return dataclasses.replace(limits, **{name: value for name, value in changes.items() if name not in fields})
+
+
+def fleet_limits(*, triton: str = "127.0.0.1:8001", wait_s: float = 30.0, **changes: Any) -> FleetLimits:
+    """Tritons by name, with such a warden each."""
+    return FleetLimits(triton, "", 4, 0.01, wait_s, warden_limits(**changes))

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
-from gateway.api.keys import ADMISSION, DRAINING, WARDEN
+from gateway.api.keys import ADMISSION, DRAINING, FLEET
 from gateway.core.errors import ShuttingDown
 
 
@@ -15,5 +15,5 @@ def entered(app: web.Application) -> Iterator[None]:
     if app[DRAINING].is_set():
         raise ShuttingDown("The service is stopping.")
     with app[ADMISSION].enter():
-        app[WARDEN].require_any()
+        app[FLEET].require_any()
         yield

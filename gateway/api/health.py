@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from gateway.api.keys import ADMISSION, DRAINING, TELEMETRY, WARDEN
+from gateway.api.keys import ADMISSION, DRAINING, FLEET, TELEMETRY
 from gateway.api.replies import json_response
 
 _OK = "ok"
@@ -18,11 +18,12 @@ async def readyz(request: web.Request) -> web.Response:
     app = request.app
     checks = {
         "draining": "the service is stopping" if app[DRAINING].is_set() else _OK,
-        "model": app[WARDEN].problem or _OK,
+        "model": app[FLEET].problem or _OK,
         "admission": app[ADMISSION].full or _OK,
     }
     ready = all(state == _OK for state in checks.values())
-    body = {"status": _OK if ready else "unavailable", "checks": checks}
+    endpoints = {address: problem or _OK for address, problem in app[FLEET].problems.items()}
+    body = {"status": _OK if ready else "unavailable", "checks": checks, "endpoints": endpoints}
     return json_response(body, status=200 if ready else 503)
 
 

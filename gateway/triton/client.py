@@ -97,6 +97,7 @@ class TritonTranscriber:
 
     def __init__(self, address: str) -> None:
         """Connects to `address`, HOST:PORT, when first used."""
+        self.address = address
         self._client = triton.InferenceServerClient(address, channel_args=_CHANNEL_ARGS)
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-from gateway.api.keys import ADMISSION, DRAINING, WARDEN
+from gateway.api.keys import ADMISSION, DRAINING, FLEET
 from gateway.core.errors import ModelUnavailable
 from tests.fakes import FakeTranscriber
 from tests.serving import Gateway, Start, form, get, post, wav
@@ -26,6 +26,7 @@ async def test_readyz_names_what_failed(start: Start) -> None:
         with gateway.app[ADMISSION].enter():
             _, body = await get(gateway, "/readyz")
         assert "ok" not in body["checks"].values()
+        assert body["endpoints"] == {"127.0.0.1:8001": "the model can't be reached"}
         assert (await get(gateway, "/livez"))[0].status == 200
 
 
@@ -36,7 +37,7 @@ async def test_a_failing_request_closes_the_door_at_once(start: Start) -> None:
         assert (reply.status, reply.headers["Retry-After"]) == (503, "5")
         assert (await get(gateway, "/readyz"))[0].status == 503
         gateway.backend.error = gateway.backend.canary_error = None
-        await gateway.app[WARDEN].check()
+        await gateway.app[FLEET].check()
         assert (await get(gateway, "/readyz"))[0].status == 200
 
 
@@ -48,7 +49,7 @@ async def test_metrics_are_prometheus_text(gateway: Gateway) -> None:
         "tritone_audio_seconds_total 2.0",
         "tritone_requests_in_progress 0.0",
         "tritone_permits 16.0",
-        'tritone_model_ready{model="base"} 1.0',
+        'tritone_model_ready{endpoint="127.0.0.1:8001",model="base"} 1.0',
         'tritone_requests_total{route="/v1/audio/transcriptions",status="200"} 1.0',
     ):
         assert line in text
