@@ -53,6 +53,7 @@ def build_app(
             max_waiting_audio_s=settings.max_waiting_audio_s,
             interim_permits=settings.partial_permits,
             interim_wait_s=settings.partial_wait_s,
+            long_permits=settings.long_file_permits,
         )
     )
     app[TELEMETRY].watch(app[ADMISSION])
@@ -123,7 +124,9 @@ def _backend(
             fleet,
             app[TELEMETRY],
             decoders=decoders,
-            limits=DispatchLimits(settings.file_fan_out, settings.utterance_timeout_s, settings.retry_reserve),
+            limits=DispatchLimits(
+                settings.file_fan_out, settings.long_file_after_s, settings.utterance_timeout_s, settings.retry_reserve
+            ),
         )
         # Asked before the door opens, so that a first request finds the model known; a Triton that is away is waited
         # for with the door open.

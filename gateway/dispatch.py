@@ -79,9 +79,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class DispatchLimits:
-    """Utterances of one file at once, the time for each, and how many may be due for a second try."""
+    """Utterances of one file at once, the time for each, and how many may be due for a second try.
+
+    What begins `long_after_s` after the beginning of its file goes in the lane of long files.
+    """
 
     file_fan_out: int
+    long_after_s: float
     utterance_timeout_s: float
     retry_reserve: int
 
@@ -109,13 +113,15 @@ class Dispatch:
     async def transcribe_file(self, cuts: Cuts, job: Job, tell: Listener = nobody) -> FileTranscript:
         """The transcript of a whole file; closes `cuts`. The first failure ends the rest. Raises a TritoneError.
 
-        `tell` gets each part in order, as soon as it and those before it are answered. The first utterances are sent
-        one by one until their language is sure; the others are then told it. Memory holds `file_fan_out` utterances
-        and one more, the next being decoded when one of them was answered, and as many parts that wait for `tell`.
+        What would probably not be reached before its deadline is refused at once. `tell` gets each part in order, as
+        soon as it and those before it are answered. The first utterances are sent one by one until their language is
+        sure; the others are then told it. Memory holds `file_fan_out` utterances and one more, the next being decoded
+        when one of them was answered, and as many parts that wait for `tell`.
         """
         parts: list[Part] = []
         answers: Answers = asyncio.Queue(self._limits.file_fan_out)
         try:
+            self._admission.require_time(job.deadline.remaining_s(time.monotonic()), job.lane)
             async with tasks_until(job.deadline) as group:
                 group.create_task(self._feed(cuts, job, group, answers))
                 while (answer := await answers.get()) is not None:
@@ -145,7 +151,7 @@ class Dispatch:
         queued_at_s = time.monotonic()
         while True:
             if self._models.refusal_of(job.model):
-                with self._admission.wait(utterance.duration_s):
+                with self._admission.wait(utterance.duration_s, job.lane):
                     await self._models.available(job.model, job.deadline)
             async with self._turnstile.permit(utterance.duration_s, job.lane) as permit:
                 # The model may have gone while this waited in line.
@@ -201,7 +207,8 @@ class Dispatch:
                 await answers.put(None)
                 return
             await room.acquire()
-            known = replace(job, options=replace(job.options, language=spoken.language))
+            lane = Lane.LONG if utterance.start_s >= self._limits.long_after_s else job.lane
+            known = replace(job, lane=lane, options=replace(job.options, language=spoken.language))
             answer = group.create_task(self._part(utterance, known, room))
             await answers.put(answer)
             if spoken.language is None:

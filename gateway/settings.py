@@ -81,6 +81,12 @@ class Settings:
     max_requests: int = _setting(64, "requests that may hold an upload or its transcription at once", low=1)
     permits: int = _setting(16, "utterances in Triton at once, of all requests", low=1)
     file_fan_out: int = _setting(8, "utterances of one file at once", low=1)
+    long_file_after_s: float = _setting(
+        60.0, "what comes later than this in a file lets everybody else go first", unit="seconds", low=0
+    )
+    long_file_permits: int = _setting(
+        4, "utterances of long files in Triton at once while others are served; a GPU takes more", low=1
+    )
     max_waiting_utterances: int = _setting(512, "utterances that wait for a permit", low=1)
     max_waiting_audio_s: float = _setting(3600.0, "audio that waits for a permit", unit="seconds", low=1)
     decode_threads: int = _setting(2, "threads that decode files", low=1, high=64)

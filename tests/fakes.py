@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 from typing import Any
 
-from gateway.core.admission import Permit
+from gateway.core.admission import Lane, Permit
 from gateway.core.audio import DecodeOptions, Samples, Segment, Transcript
 from gateway.core.deadline import Deadline
 from gateway.core.errors import ModelUnavailable, TritoneError
@@ -45,6 +45,7 @@ class FakeTranscriber:
         self.cancelled = 0
         self.canaries = 0
         self.requests: list[tuple[str, str, DecodeOptions, int]] = []
+        self.lanes: list[Lane] = []
         self.closed = False
         self.text = ""
 
@@ -60,6 +61,7 @@ class FakeTranscriber:
     ) -> Transcript:
         assert permit.held
         self.requests.append((request_id, model, options, len(samples)))
+        self.lanes.append(permit.lane)
         number = len(self.requests) - 1
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)

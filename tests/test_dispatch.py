@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from gateway.core.admission import Admission, AdmissionLimits
+from gateway.core.admission import Admission, AdmissionLimits, Lane
 from gateway.core.audio import DecodeOptions, Utterance
 from gateway.core.deadline import Deadline
-from gateway.core.errors import BadAudio, DeadlineExceeded, ModelFailed, ModelUnavailable
+from gateway.core.errors import BadAudio, DeadlineExceeded, ModelFailed, ModelUnavailable, Overloaded
 from gateway.core.recovery import Sign
 from gateway.dispatch import Dispatch, DispatchLimits, Job
 from gateway.telemetry import Telemetry
@@ -74,7 +74,7 @@ async def fleet(backend: FakeTranscriber) -> Fleet:
 
 @pytest.fixture
 def dispatch(backend: FakeTranscriber, admission: Admission, fleet: Fleet) -> Iterator[Dispatch]:
-    limits = DispatchLimits(file_fan_out=2, utterance_timeout_s=30, retry_reserve=8)
+    limits = DispatchLimits(file_fan_out=2, long_after_s=60, utterance_timeout_s=30, retry_reserve=8)
     with ThreadPoolExecutor(1) as decoders:
         yield Dispatch(admission, fleet, Telemetry(), decoders=decoders, limits=limits)
 
@@ -204,7 +204,7 @@ async def test_a_model_that_does_not_come_back_in_time_is_told(backend: FakeTran
     telemetry = Telemetry()
     fleet = Fleet(lambda _: backend, telemetry, fleet_limits(wait_s=0.05))
     await fleet.find()
-    limits = DispatchLimits(file_fan_out=2, utterance_timeout_s=30, retry_reserve=8)
+    limits = DispatchLimits(file_fan_out=2, long_after_s=60, utterance_timeout_s=30, retry_reserve=8)
     with ThreadPoolExecutor(1) as decoders:
         dispatch = Dispatch(admission, fleet, telemetry, decoders=decoders, limits=limits)
         with pytest.raises(ModelUnavailable):
@@ -229,10 +229,30 @@ async def test_whoever_waits_for_a_model_gets_no_permit_before_it_is_back(
 async def test_without_a_budget_nothing_is_sent_twice(
     backend: FakeTranscriber, admission: Admission, fleet: Fleet
 ) -> None:
-    limits = DispatchLimits(file_fan_out=2, utterance_timeout_s=30, retry_reserve=0)
+    limits = DispatchLimits(file_fan_out=2, long_after_s=60, utterance_timeout_s=30, retry_reserve=0)
     backend.error = GONE
     with ThreadPoolExecutor(1) as decoders:
         dispatch = Dispatch(admission, fleet, Telemetry(), decoders=decoders, limits=limits)
         with pytest.raises(ModelUnavailable):
             await dispatch.transcribe_file(Cuts(1), job())
     assert len(backend.requests) == 1
+
+
+async def test_what_comes_late_in_a_file_lets_others_go_first(dispatch: Dispatch, backend: FakeTranscriber) -> None:
+    await dispatch.transcribe_file(Cuts(130), job())
+    assert backend.lanes == [Lane.FILE] * 120 + [Lane.LONG] * 10
+
+
+async def test_what_would_be_late_is_refused_at_once(
+    dispatch: Dispatch, backend: FakeTranscriber, admission: Admission
+) -> None:
+    backend.gate.clear()
+    running = [asyncio.create_task(dispatch.transcribe_file(Cuts(2), job())) for _ in range(2)]
+    await backend.requests_are(4)
+    admission.served(40.0)
+    cuts = Cuts(1)
+    with pytest.raises(Overloaded):
+        await dispatch.transcribe_file(cuts, job(timeout_s=5))
+    assert (cuts.closed, len(backend.requests)) == (True, 4)
+    backend.gate.set()
+    await asyncio.gather(*running)

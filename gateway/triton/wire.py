@@ -6,10 +6,11 @@ from typing import Any
 from gateway.core.audio import DecodeOptions, Segment, Transcript, Word
 
 
-def parameters_of(options: DecodeOptions) -> dict[str, str | int | float | bool]:
-    """The request parameters of the wire; what is None stays unsaid."""
+def parameters_of(options: DecodeOptions, *, urgent: bool = False) -> dict[str, str | int | float | bool]:
+    """The request parameters of the wire; what is None stays unsaid. What is urgent overtakes what waits."""
     values: dict[str, str | int | float | bool | None] = {
         "language": options.language,
+        "urgent": urgent or None,
         "task": options.task.value,
         "prompt": options.prompt,
         "hotwords": options.hotwords,
