@@ -113,15 +113,13 @@ class Dispatch:
     async def transcribe_file(self, cuts: Cuts, job: Job, tell: Listener = nobody) -> FileTranscript:
         """The transcript of a whole file; closes `cuts`. The first failure ends the rest. Raises a TritoneError.
 
-        What would probably not be reached before its deadline is refused at once. `tell` gets each part in order, as
-        soon as it and those before it are answered. The first utterances are sent one by one until their language is
-        sure; the others are then told it. Memory holds `file_fan_out` utterances and one more, the next being decoded
-        when one of them was answered, and as many parts that wait for `tell`.
+        `tell` gets each part in order, as soon as it and those before it are answered. The first utterances are sent
+        one by one until their language is sure; the others are then told it. Memory holds `file_fan_out` utterances
+        and one more, the next being decoded when one of them was answered, and as many parts that wait for `tell`.
         """
         parts: list[Part] = []
         answers: Answers = asyncio.Queue(self._limits.file_fan_out)
         try:
-            self._admission.require_time(job.deadline.remaining_s(time.monotonic()), job.lane)
             async with tasks_until(job.deadline) as group:
                 group.create_task(self._feed(cuts, job, group, answers))
                 while (answer := await answers.get()) is not None:
@@ -136,8 +134,11 @@ class Dispatch:
     async def transcribe(self, utterance: Utterance, job: Job) -> Transcript:
         """The transcript of one utterance, after waiting for a permit. Raises a TritoneError.
 
-        It waits for a model that is being healed. One whose model died under it is sent once more.
+        It waits for a model that is being healed. One whose model died under it is sent once more. A file is refused at
+        its first utterance when that would probably be late: what comes after it was accepted.
         """
+        if job.lane is Lane.FILE and utterance.index == 0:
+            self._admission.require_time(job.deadline.remaining_s(time.monotonic()), job.lane)
         try:
             return await self._attempt(utterance, job)
         except ModelUnavailable as error:

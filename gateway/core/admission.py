@@ -11,6 +11,8 @@ from gateway.core.errors import Overloaded
 
 # An exponential mean over about the last 20 utterances follows a change of load within seconds.
 _MEAN_WEIGHT = 0.1
+# What is let in should be in time although the next utterances may be longer than the last.
+_MARGIN = 1.5
 _RETRY_AFTER_MIN_S = 1.0
 _RETRY_AFTER_MAX_S = 60.0
 
@@ -132,7 +134,7 @@ class Admission:
     def require_time(self, budget_s: float, lane: Lane = Lane.FILE) -> None:
         """Raises Overloaded when an utterance that comes now would probably not be answered within `budget_s`."""
         ahead = self.in_flight + sum(self._waiting[one] for one in Lane if one.value <= lane.value)
-        if ahead >= self.limits.permits and (ahead + 1) * (self._interval_s or 0.0) > budget_s:
+        if ahead >= self.limits.permits and _MARGIN * (ahead + 1) * (self._interval_s or 0.0) > budget_s:
             raise self.overloaded("what waits already takes longer than this request may")
 
     def enter(self) -> Permit:

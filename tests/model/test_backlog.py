@@ -10,7 +10,8 @@ from options import Options
 def job(frames: int, arrived_s: float = 0.0, *, encoded: Any = None, urgent: bool = False) -> Job:
     return Job(
         samples=np.zeros(16000, np.int16), options=Options(urgent=urgent), previous_tokens=[],
-        attempt=Attempt(frames, 0.0), arrived_s=arrived_s, is_cancelled=lambda: False, reply=lambda outcome: None, encoded=encoded,
+        attempt=Attempt(frames, 0.0), arrived_s=arrived_s, encoded=encoded,
+        is_cancelled=lambda: False, reply=lambda outcome: None,
     )  # fmt: skip
 
 
