@@ -12,7 +12,17 @@ from aiohttp import web
 
 from gateway.api import health, models, realtime, sessions, stream, transcriptions
 from gateway.api.boundary import boundary, stamp
-from gateway.api.keys import ADMISSION, DISPATCH, DRAINING, FLEET, LIVE, SETTINGS, STARTED_AT_UNIX_S, TELEMETRY
+from gateway.api.keys import (
+    ADMISSION,
+    DISPATCH,
+    DRAINING,
+    FLEET,
+    LIVE,
+    SETTINGS,
+    STARTED_AT_UNIX_S,
+    STOPPING,
+    TELEMETRY,
+)
 from gateway.core.admission import Admission, AdmissionLimits
 from gateway.dispatch import Dispatch, DispatchLimits
 from gateway.live.budget import AudioBudget
@@ -57,6 +67,7 @@ def build_app(
         )
     )
     app[TELEMETRY].watch(app[ADMISSION])
+    app[STOPPING] = asyncio.Event()
     app[DRAINING] = asyncio.Event()
     app[STARTED_AT_UNIX_S] = int(time.time())
     app.cleanup_ctx.append(_backend(connect, fleet_limits(settings, restart_triton)))
@@ -100,13 +111,15 @@ async def serve(
     stop: asyncio.Event,
     restart_triton: Callable[[], None] | None = None,
 ) -> None:
-    """Answers on `listener` until `stop` is set, then lets open requests end within `drain_s`."""
+    """Answers on `listener` until `stop` is set, then gives notice, and lets open requests end within `drain_s`."""
     app = build_app(settings, restart_triton=restart_triton)
     runner = build_runner(app)
     await runner.setup()
     try:
         await web.SockSite(runner, listener).start()
         await stop.wait()
+        app[STOPPING].set()
+        await asyncio.sleep(settings.drain_notice_s)
         app[DRAINING].set()
     finally:
         await runner.cleanup()

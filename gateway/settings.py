@@ -76,6 +76,12 @@ class Settings:
     )
     utterance_timeout_s: float = _setting(120.0, "time for the model to answer one utterance", unit="seconds", low=0.1)
     drain_s: float = _setting(30.0, "time in which open requests may end when stopping", unit="seconds", low=0)
+    drain_notice_s: float = _setting(
+        0.0,
+        "time before that in which files are still taken while /readyz says no, for a load balancer to see it",
+        unit="seconds",
+        low=0,
+    )
     keepalive_s: float = _setting(20.0, "how long an idle connection is kept", unit="seconds", low=0)
 
     max_requests: int = _setting(64, "requests that may hold an upload or its transcription at once", low=1)

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from gateway.api.keys import ADMISSION, DRAINING, FLEET, TELEMETRY
+from gateway.api.keys import ADMISSION, FLEET, STOPPING, TELEMETRY
 from gateway.api.replies import json_response
 
 _OK = "ok"
@@ -17,7 +17,7 @@ async def readyz(request: web.Request) -> web.Response:
     """200 exactly when a request would be served now; says which check failed."""
     app = request.app
     checks = {
-        "draining": "the service is stopping" if app[DRAINING].is_set() else _OK,
+        "draining": "the service is stopping" if app[STOPPING].is_set() else _OK,
         "model": app[FLEET].problem or _OK,
         "admission": app[ADMISSION].full or _OK,
     }

@@ -1,4 +1,4 @@
-from gateway.api.keys import ADMISSION, DRAINING, FLEET
+from gateway.api.keys import ADMISSION, FLEET, STOPPING
 from gateway.core.errors import ModelUnavailable
 from tests.fakes import FakeTranscriber
 from tests.serving import Gateway, Start, form, get, post, wav
@@ -22,7 +22,7 @@ async def test_readyz_names_what_failed(start: Start) -> None:
             "model": "the model can't be reached",
             "admission": "ok",
         }
-        gateway.app[DRAINING].set()
+        gateway.app[STOPPING].set()
         with gateway.app[ADMISSION].enter():
             _, body = await get(gateway, "/readyz")
         assert "ok" not in body["checks"].values()

@@ -33,7 +33,7 @@ class Server:
 
 
 @contextmanager
-def running(command_name: str = "up", **settings: object) -> Iterator[Server]:
+def running(command_name: str = "up", *, ends_itself: bool = False, **settings: object) -> Iterator[Server]:
     """Starts `tritone up` on a free port and ends it as Ctrl-C does; that must work every time."""
     command = [sys.executable, "-m", "gateway", command_name, "--model", MODEL, "--port", "0", "--log-format", "json"]
     environment = os.environ | {f"TRITONE_{name.upper()}": str(value) for name, value in settings.items()}
@@ -55,8 +55,9 @@ def running(command_name: str = "up", **settings: object) -> Iterator[Server]:
             assert ready.wait(START_S)
             assert server.url, server.log
             yield server
-            process.send_signal(signal.SIGINT)
-            assert process.wait(STOP_S) == 0, server.log
+            if not ends_itself:
+                process.send_signal(signal.SIGINT)
+                assert process.wait(STOP_S) == 0, server.log
         finally:
             process.kill()
             reader.join()
