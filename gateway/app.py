@@ -111,18 +111,19 @@ async def serve(
     stop: asyncio.Event,
     restart_triton: Callable[[], None] | None = None,
 ) -> None:
-    """Answers on `listener` until `stop` is set, then gives notice, and lets open requests end within `drain_s`."""
+    """Answers on `listener` until `stop` is set, then gives notice, and lets open requests end within `drain_s`.
+
+    Cancelled, it waits for nobody: what is open then ends with the loop.
+    """
     app = build_app(settings, restart_triton=restart_triton)
     runner = build_runner(app)
     await runner.setup()
-    try:
-        await web.SockSite(runner, listener).start()
-        await stop.wait()
-        app[STOPPING].set()
-        await asyncio.sleep(settings.drain_notice_s)
-        app[DRAINING].set()
-    finally:
-        await runner.cleanup()
+    await web.SockSite(runner, listener).start()
+    await stop.wait()
+    app[STOPPING].set()
+    await asyncio.sleep(settings.drain_notice_s)
+    app[DRAINING].set()
+    await runner.cleanup()
 
 
 def _backend(
