@@ -64,6 +64,7 @@ def build_app(
             interim_permits=settings.partial_permits,
             interim_wait_s=settings.partial_wait_s,
             long_permits=settings.long_file_permits,
+            max_uploads=settings.max_uploads,
         )
     )
     app[TELEMETRY].watch(app[ADMISSION])

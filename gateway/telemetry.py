@@ -96,6 +96,8 @@ class Telemetry:
     def watch(self, admission: Admission) -> None:
         """Shows the admission's counts and limits; they are read when the metrics are."""
         counts = (
+            ("tritone_uploads_in_progress", "Files on their way", lambda: admission.uploads),
+            ("tritone_uploads_limit", "Files that may be on their way", lambda: admission.limits.max_uploads),
             ("tritone_requests_in_progress", "Requests inside", lambda: admission.requests),
             ("tritone_requests_limit", "Requests that may be inside", lambda: admission.limits.max_requests),
             ("tritone_utterances_in_flight", "Utterances in Triton", lambda: admission.in_flight),

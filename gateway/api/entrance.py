@@ -6,14 +6,15 @@ from contextlib import contextmanager
 from aiohttp import web
 
 from gateway.api.keys import ADMISSION, DRAINING, FLEET
+from gateway.core.admission import Permit
 from gateway.core.errors import ShuttingDown
 
 
 @contextmanager
-def entered(app: web.Application) -> Iterator[None]:
-    """Holds a place inside. Raises ShuttingDown, Overloaded, ModelUnavailable."""
+def entered(app: web.Application) -> Iterator[Permit]:
+    """Holds a place for an upload. Raises ShuttingDown, Overloaded, ModelUnavailable."""
     if app[DRAINING].is_set():
         raise ShuttingDown("The service is stopping.")
-    with app[ADMISSION].enter():
+    with app[ADMISSION].arrive() as arrival:
         app[FLEET].require_any()
-        yield
+        yield arrival

@@ -1,6 +1,7 @@
 """OpenAI's POST /v1/audio/transcriptions and /v1/audio/translations, at once or as events."""
 
 import time
+from contextlib import ExitStack
 
 from aiohttp import web
 
@@ -8,7 +9,7 @@ from gateway.api.entrance import entered
 from gateway.api.events import EVENTS, EventStream
 from gateway.api.form import ResponseFormat, TranscriptionForm, parse
 from gateway.api.formats import as_json, as_text, as_verbose_json
-from gateway.api.keys import DISPATCH, REQUEST_ID, SETTINGS, TELEMETRY
+from gateway.api.keys import ADMISSION, DISPATCH, REQUEST_ID, SETTINGS, TELEMETRY
 from gateway.api.models import served_model
 from gateway.api.replies import json_response
 from gateway.api.uploads import Upload, received
@@ -33,9 +34,11 @@ async def translations(request: web.Request) -> web.StreamResponse:
 
 async def _reply(request: web.Request, task: Task) -> web.StreamResponse:
     app = request.app
-    with entered(app):
+    with entered(app) as arrival, ExitStack() as inside:
         started_at_s = time.monotonic()
         async with received(request, app[SETTINGS]) as upload:
+            inside.enter_context(app[ADMISSION].enter())
+            arrival.release()
             app[TELEMETRY].stage_seconds.labels("upload").observe(time.monotonic() - started_at_s)
             app[TELEMETRY].upload_bytes.inc(upload.file_bytes or 0)
             form = parse(upload.fields, task=task, max_timeout_s=app[SETTINGS].request_timeout_s)

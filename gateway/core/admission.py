@@ -31,7 +31,7 @@ class Lane(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
-    """Requests inside at once, utterances in the model at once, and what may wait for the model.
+    """Uploads and requests at once, utterances in the model at once, and what may wait for the model.
 
     An interim result is let in only while fewer than `interim_permits` utterances are in the model that are not of long
     files, and waits `interim_wait_s` at most for that. Long files have `long_permits` while others are here.
@@ -44,6 +44,7 @@ class AdmissionLimits:
     interim_permits: int = 2
     interim_wait_s: float = 0.5
     long_permits: int = 4
+    max_uploads: int = 256
 
 
 class Permit:
@@ -85,6 +86,7 @@ class Admission:
 
     def __init__(self, limits: AdmissionLimits) -> None:
         self.limits = limits
+        self.uploads = 0
         self.requests = 0
         self.sessions = 0
         self.waiting = 0
@@ -100,10 +102,10 @@ class Admission:
 
     @property
     def full(self) -> str | None:
-        """Why `enter` would refuse, or None."""
-        if self.requests >= self.limits.max_requests:
-            return "too many requests are in progress"
-        return self.congested
+        """Why `arrive` would refuse, or None."""
+        if self.uploads >= self.limits.max_uploads:
+            return "too many uploads are in progress"
+        return self._crowded
 
     @property
     def congested(self) -> str | None:
@@ -114,6 +116,12 @@ class Admission:
         ):
             return "too much audio is waiting for the model"
         return None
+
+    @property
+    def _crowded(self) -> str | None:
+        if self.requests >= self.limits.max_requests:
+            return "too many requests are in progress"
+        return self.congested
 
     def permit_is_free(self, lane: Lane = Lane.FILE) -> bool:
         """Whether `admit` would give a permit."""
@@ -137,9 +145,16 @@ class Admission:
         if ahead >= self.limits.permits and _MARGIN * (ahead + 1) * (self._interval_s or 0.0) > budget_s:
             raise self.overloaded("what waits already takes longer than this request may")
 
-    def enter(self) -> Permit:
-        """Lets a request in, before its body is read. Raises Overloaded."""
+    def arrive(self) -> Permit:
+        """Lets a request begin its upload, which may be slow and takes no place of those inside. Raises Overloaded."""
         if reason := self.full:
+            raise self.overloaded(reason)
+        self.uploads += 1
+        return Permit(self._arrived)
+
+    def enter(self) -> Permit:
+        """Lets a request in whose upload is complete. Raises Overloaded."""
+        if reason := self._crowded:
             raise self.overloaded(reason)
         self.requests += 1
         return Permit(self._leave)
@@ -181,6 +196,9 @@ class Admission:
     def overloaded(self, reason: str) -> Overloaded:
         """The refusal, with the time after which to come back."""
         return Overloaded(f"The service is at its limit: {reason}.", retry_after_s=self.retry_after_s)
+
+    def _arrived(self) -> None:
+        self.uploads -= 1
 
     def _leave(self) -> None:
         self.requests -= 1

@@ -17,6 +17,21 @@ def test_requests_come_in_up_to_the_limit_and_leave() -> None:
     gate.enter()
 
 
+def test_uploads_take_no_place_of_those_inside() -> None:
+    gate = Admission(AdmissionLimits(1, 1, 1, 60, max_uploads=2))
+    slow, quick = gate.arrive(), gate.arrive()
+    with pytest.raises(Overloaded):
+        gate.arrive()
+    with gate.enter():
+        quick.release()
+        # There is room for an upload, and none for what would follow it.
+        with pytest.raises(Overloaded):
+            gate.arrive()
+    gate.arrive()
+    slow.release()
+    assert (gate.uploads, gate.requests) == (1, 0)
+
+
 def test_permits_are_counted_and_given_back_once() -> None:
     gate = admission(permits=2)
     first, second = gate.admit(1), gate.admit(1)
@@ -49,8 +64,9 @@ def test_waiting_audio_closes_the_door_but_not_on_those_inside() -> None:
     gate = admission(waiting=9, audio_s=20)
     gate.wait(20)
     assert gate.full == "too much audio is waiting for the model"
-    with pytest.raises(Overloaded):
-        gate.enter()
+    for refused in (gate.arrive, gate.enter):
+        with pytest.raises(Overloaded):
+            refused()
     gate.wait(20)
 
 
