@@ -9,10 +9,10 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-chaos check format lint types imports models bench lock clean
+.PHONY: help setup setup-dev run test test-chaos check format lint types imports models bench bench-overload lock clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.run ## create .venv and install what running needs, from the hash lock
 
@@ -66,6 +66,11 @@ imports: setup-dev ## import-linter: the direction of the imports
 
 bench: setup-dev ## measure throughput, latency and accuracy beside faster-whisper (AUDIO=DIR for a corpus of your own)
 	$(BIN)/python -m loadtests.bench $(if $(AUDIO),--audio $(AUDIO)) $(if $(MODEL),--model $(MODEL))
+
+bench-overload: setup-dev ## measure three times the load, an hour-long upload beside live speech, and slow clients
+	$(BIN)/python -m loadtests.overload
+	$(BIN)/python -m loadtests.lanes
+	$(BIN)/python -m loadtests.slow_clients
 
 lock: setup-dev ## resolve the dependencies again and write the hash locks
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header pyproject.toml requirements/build.in -o requirements/run.txt

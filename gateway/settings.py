@@ -92,7 +92,7 @@ class Settings:
         60.0, "what comes later than this in a file lets everybody else go first", unit="seconds", low=0
     )
     long_file_permits: int = _setting(
-        4, "utterances of long files in Triton at once while others are served; a GPU takes more", low=1
+        2, "utterances of long files in Triton at once while others are served; a GPU takes more", low=1
     )
     max_waiting_utterances: int = _setting(512, "utterances that wait for a permit", low=1)
     max_waiting_audio_s: float = _setting(3600.0, "audio that waits for a permit", unit="seconds", low=1)

@@ -12,6 +12,7 @@ import aiohttp
 
 # The file is in memory: what is measured is the service and not this disk.
 _PATH = "/v1/audio/transcriptions"
+_READY_WITHIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +76,12 @@ class Caller:
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[aiohttp.ClientSession]:
-    """A client without a limit of its own."""
+    """A client without a limit of its own, of a service that is ready. Raises TimeoutError where it does not get so."""
     timeout, connector = aiohttp.ClientTimeout(total=None), aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(url, timeout=timeout, connector=connector) as http:
+        async with asyncio.timeout(_READY_WITHIN_S):
+            while (await http.get("/readyz")).status != HTTPStatus.OK:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.1)
         yield http
 
 

@@ -43,7 +43,7 @@ class AdmissionLimits:
     max_waiting_audio_s: float
     interim_permits: int = 2
     interim_wait_s: float = 0.5
-    long_permits: int = 4
+    long_permits: int = 2
     max_uploads: int = 256
 
 
