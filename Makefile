@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-chaos check format lint types imports models bench bench-overload lock clean
+.PHONY: help setup setup-dev run test test-chaos test-malformed check format lint types imports models bench bench-overload lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +46,10 @@ test: setup-dev ## run every test, against a real Triton with tiny.en
 	$(BIN)/python -m pytest
 
 test-chaos: setup-dev ## break a real service under load, the model ten times
-	TRITONE_CHAOS_KILLS=10 $(BIN)/python -m pytest tests/chaos -s
+	TRITONE_CHAOS_KILLS=10 TRITONE_CHAOS_SESSIONS=200 $(BIN)/python -m pytest tests/chaos -s
+
+test-malformed: setup-dev ## send malformed input, ten times as much as `make test` does
+	TRITONE_MALFORMED_TIMES=10 $(BIN)/python -m pytest tests/malformed tests/integration/test_malformed.py --timeout 1800
 
 check: setup-dev lint types imports test ## all that must be green before a commit: lint, types, imports, tests
 

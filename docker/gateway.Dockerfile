@@ -8,6 +8,7 @@ COPY model_repository model_repository
 COPY gateway gateway
 RUN pip install --no-cache-dir --no-deps --no-build-isolation . && useradd --create-home tritone
 USER tritone
+# Needs TRITONE_API_KEYS: a file of keys, or none.
 ENV TRITONE_HOST=0.0.0.0
 EXPOSE 8080
 STOPSIGNAL SIGTERM

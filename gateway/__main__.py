@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 
 from gateway import remote
 from gateway import settings as configuration
+from gateway.core.api_keys import KeyFileError
 from gateway.embedded import checks, weights
 from gateway.embedded.report import SetupError
+from gateway.key_file import add_key
 from gateway.settings import Settings, SettingsError
 
 _SETUP_FIELDS = ("model", "cache_dir")
+_KEY_FIELDS = ("api_keys", "max_api_keys")
 _REMOTE_FIELDS = ("host", "port", "admin_key")
 
 
@@ -25,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         say(str(error))
         return 2
-    except (SetupError, remote.RefusedError) as error:
+    except (SetupError, remote.RefusedError, KeyFileError) as error:
         say(str(error))
         for line in getattr(error, "details", ()):
             print(f"    {line}", file=sys.stderr)
@@ -49,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         ("serve", _serve, "run the gateway alone, against any Triton (--triton HOST:PORT)", None),
         ("fetch", _fetch, "fetch and verify weights, so that a later start needs no network", ("cache_dir",)),
         ("doctor", _doctor, "say what this machine lacks for `tritone up`, and how to get it", _SETUP_FIELDS),
+        ("keys", _keys, "make an API key: it is shown once, and its hash added to a file", _KEY_FIELDS),
         ("models", _models, "list, load, unload and reload the models of a running gateway", _REMOTE_FIELDS),
     ):
         sub = commands.add_parser(name, help=text, description=text)
@@ -57,6 +61,10 @@ def _parser() -> argparse.ArgumentParser:
         if name == "fetch":
             known = ", ".join(weights.PINNED)
             sub.add_argument("weights", nargs="+", metavar="MODEL", help=f"{known}, a Hugging Face id, or a folder")
+        if name == "keys":
+            sub.add_argument("action", choices=("new",))
+            sub.add_argument("--name", help="what logs and limits call it; revoke a key by removing its line")
+            sub.add_argument("--admin", action="store_true", help="may also change the service")
         if name == "models":
             sub.add_argument("action", choices=("list", *remote.ACTIONS))
             sub.add_argument("name", nargs="?", metavar="MODEL", help="all actions but list need one")
@@ -79,6 +87,14 @@ def _serve(_: argparse.Namespace, settings: Settings) -> int:
 def _fetch(namespace: argparse.Namespace, settings: Settings) -> int:
     for model in namespace.weights:
         say(f"{model} is in {weights.fetch(model, settings.cache_dir, say)}")
+    return 0
+
+
+def _keys(namespace: argparse.Namespace, settings: Settings) -> int:
+    if (path := settings.api_key_file) is None:
+        raise SettingsError("--api-keys or TRITONE_API_KEYS: name the file that the key is added to")
+    print(add_key(path, namespace.name, is_admin=namespace.admin, max_keys=settings.max_api_keys))
+    say(f"{path} has its hash; the key itself is not shown again")
     return 0
 
 

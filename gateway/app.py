@@ -4,27 +4,37 @@ import asyncio
 import logging
 import socket
 import time
+import warnings
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from aiohttp import web
+import orjson
+from aiohttp import BadContentDispositionHeader, BadContentDispositionParam, hdrs, web
 
-from gateway.api import health, models, realtime, sessions, stream, transcriptions
+from gateway.api import openapi
+from gateway.api.access import access
 from gateway.api.boundary import boundary, stamp
 from gateway.api.keys import (
     ADMISSION,
+    API_KEYS,
     DISPATCH,
     DRAINING,
     FLEET,
     LIVE,
+    OPENAPI,
+    ORIGINS,
     SETTINGS,
     STARTED_AT_UNIX_S,
     STOPPING,
     TELEMETRY,
 )
+from gateway.api.origins import origins, protect
+from gateway.api.routes import ROUTES
 from gateway.core.admission import Admission, AdmissionLimits
 from gateway.dispatch import Dispatch, DispatchLimits
+from gateway.key_file import KeyFile
+from gateway.key_watch import watch
 from gateway.live.budget import AudioBudget
 from gateway.live.registry import Registry, RegistryLimits
 from gateway.live.shared import Shared
@@ -50,10 +60,17 @@ def build_app(
 
     `restart_triton` is there where Triton is our own.
     """
+    for warning in (BadContentDispositionHeader, BadContentDispositionParam):
+        # aiohttp warns of a damaged form with its words, and Python keeps each warning that it has shown.
+        warnings.filterwarnings("ignore", category=warning)
     # client_max_size bounds what aiohttp itself would hold in memory; uploads are streamed under their own limit.
-    app = web.Application(middlewares=[boundary], client_max_size=settings.max_field_bytes)
+    app = web.Application(middlewares=[boundary, origins, access], client_max_size=settings.max_field_bytes)
     app.on_response_prepare.append(stamp)
+    app.on_response_prepare.append(protect)
     app[SETTINGS] = settings
+    app[ORIGINS] = settings.origins
+    app[OPENAPI] = orjson.dumps(openapi.document(settings))
+    app[API_KEYS] = KeyFile(settings.api_key_file, admin_key=settings.admin_key, max_keys=settings.max_api_keys)
     app[TELEMETRY] = Telemetry()
     app[ADMISSION] = Admission(
         AdmissionLimits(
@@ -73,23 +90,13 @@ def build_app(
     app[STARTED_AT_UNIX_S] = int(time.time())
     app.cleanup_ctx.append(_backend(connect, fleet_limits(settings, restart_triton)))
     app.cleanup_ctx.append(_live)
+    app.cleanup_ctx.append(_key_watch)
     app.on_shutdown.append(_drain_live)
-    app.router.add_post("/v1/audio/transcriptions", transcriptions.transcriptions)
-    app.router.add_post("/v1/audio/translations", transcriptions.translations)
-    app.router.add_get("/v1/models", models.models)
-    app.router.add_get("/v1/models/{id}", models.model)
-    app.router.add_get("/v1/stream", stream.stream)
-    app.router.add_get("/v1/realtime", realtime.realtime)
-    app.router.add_get("/v1/sessions", sessions.sessions)
-    app.router.add_get("/v1/sessions/{id}", sessions.session)
-    app.router.add_delete("/v1/sessions/{id}", sessions.delete)
-    app.router.add_get("/v1/models/{id}/status", models.status)
-    app.router.add_post("/v1/models/{id}/load", models.load)
-    app.router.add_post("/v1/models/{id}/unload", models.unload)
-    app.router.add_post("/v1/models/{id}/reload", models.reload)
-    app.router.add_get("/livez", health.livez)
-    app.router.add_get("/readyz", health.readyz)
-    app.router.add_get("/metrics", health.metrics)
+    for route in ROUTES:
+        if route.method == hdrs.METH_GET:
+            app.router.add_get(route.path, route.handler)
+        else:
+            app.router.add_route(route.method, route.path, route.handler)
     return app
 
 
@@ -100,6 +107,8 @@ def build_runner(app: web.Application) -> web.AppRunner:
         app,
         access_log=None,
         handler_cancellation=True,
+        max_line_size=settings.max_header_bytes,
+        max_field_size=settings.max_header_bytes,
         keepalive_timeout=settings.keepalive_s,
         shutdown_timeout=settings.drain_s,
     )
@@ -149,7 +158,7 @@ def _backend(
         with suppress(TimeoutError):
             async with asyncio.timeout(settings.canary_timeout_s):
                 await fleet.check()
-        watching = asyncio.create_task(fleet.run(), name="fleet")
+        watching = asyncio.create_task(fleet.run(), name="models")
         watching.add_done_callback(_tell_why)
         try:
             yield
@@ -184,6 +193,17 @@ async def _live(app: web.Application) -> AsyncIterator[None]:
     await app[LIVE].close()
 
 
+async def _key_watch(app: web.Application) -> AsyncIterator[None]:
+    watching = asyncio.create_task(
+        watch(app[API_KEYS], app[TELEMETRY], interval_s=app[SETTINGS].api_keys_interval_s), name="keys"
+    )
+    watching.add_done_callback(_tell_why)
+    yield
+    watching.cancel()
+    with suppress(asyncio.CancelledError):
+        await watching
+
+
 async def _drain_live(app: web.Application) -> None:
     """The connections end by themselves when their sessions do; the server waits for them, a little longer."""
     app[LIVE].drain(within_s=0.8 * app[SETTINGS].drain_s)
@@ -191,7 +211,7 @@ async def _drain_live(app: web.Application) -> None:
 
 def _tell_why(watching: asyncio.Task[None]) -> None:
     if not watching.cancelled() and (bug := watching.exception()):
-        logger.critical("nobody looks after the models any more: a bug ended the warden", exc_info=bug)
+        logger.critical("nobody looks after the %s any more: a bug", watching.get_name(), exc_info=bug)
 
 
 def fleet_limits(settings: Settings, restart_triton: Callable[[], None] | None) -> FleetLimits:

@@ -199,6 +199,7 @@ class Dispatch:
         room = asyncio.Semaphore(self._limits.file_fan_out)
         spoken = LanguageLock(job.options.language)
         decode_s = 0.0
+        answer: asyncio.Task[Part] | None = None
         while True:
             started_at_s = time.monotonic()
             utterance = await self.in_thread(cuts.next_utterance, stop=cuts.stop)
@@ -207,13 +208,13 @@ class Dispatch:
                 self._telemetry.stage_seconds.labels("decode").observe(decode_s)
                 await answers.put(None)
                 return
+            if answer and spoken.language is None:
+                spoken.heard((await answer).transcript)
             await room.acquire()
             lane = Lane.LONG if utterance.start_s >= self._limits.long_after_s else job.lane
             known = replace(job, lane=lane, options=replace(job.options, language=spoken.language))
             answer = group.create_task(self._part(utterance, known, room))
             await answers.put(answer)
-            if spoken.language is None:
-                spoken.heard((await answer).transcript)
 
     async def _part(self, utterance: Utterance, job: Job, room: asyncio.Semaphore) -> Part:
         try:

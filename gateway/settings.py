@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from gateway.core.origins import parse_origins
 from gateway.core.segmenter import SegmenterConfig
 from gateway.core.session_config import SessionLimits
 
 ENV_PREFIX = "TRITONE_"
 MIB = 1024 * 1024
+NO_KEYS = "none"
 
 Value: TypeAlias = str | int | float | bool | Path
 
@@ -135,9 +137,21 @@ class Settings:
         0, "size at which a model's process is replaced; 0 is half of this machine's memory, shared", unit="MiB", low=0
     )
     recycle_interval_s: float = _setting(600.0, "least time between two such replacements", unit="seconds", low=0)
-    admin_key: str = _setting(
-        "", "bearer token for what changes the service; without one, only callers on this machine may"
+    api_keys: str = _setting(
+        "",
+        "file of the callers' keys (`tritone keys new` adds one); none lets everybody in; without either, only this "
+        "machine can be listened on",
+        unit="FILE",
     )
+    api_keys_interval_s: float = _setting(2.0, "how often that file is looked at for changes", unit="seconds", low=0.05)
+    max_api_keys: int = _setting(1000, "keys in that file", low=1)
+    admin_key: str = _setting(
+        "", "bearer token for what changes the service; without any admin key, only callers on this machine may"
+    )
+    allow_origins: str = _setting(
+        "", "origins whose web pages may call, divided by commas; * is all of them", unit="https://HOST"
+    )
+    max_header_bytes: int = _setting(8190, "largest header, and longest address, of a request", unit="bytes", low=1024)
 
     device: str = _setting("auto", "embedded Triton: device of the model", choices=("auto", "cpu", "cuda"))
     compute_type: str = _setting("auto", "embedded Triton: CTranslate2's compute type (int8, float16, ...)")
@@ -196,6 +210,16 @@ class Settings:
     )
     session_failures: int = _setting(3, "live: failures of the model in a row that end a session", low=1)
     session_replay: int = _setting(32, "live: texts kept for a client that comes back", low=1)
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """The origins whose web pages may call. Raises ValueError, with what is none."""
+        return parse_origins(self.allow_origins)
+
+    @property
+    def api_key_file(self) -> Path | None:
+        """The file of the callers' keys; None where they need none."""
+        return Path(self.api_keys).expanduser() if self.api_keys not in ("", NO_KEYS) else None
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -330,6 +354,12 @@ def _check(settings: Settings) -> Settings:
         raise SettingsError(
             f"--triton-metrics or TRITONE_TRITON_METRICS: {len(pages)} addresses for {len(tritons)} of --triton"
         )
+    try:
+        _ = settings.origins
+    except ValueError as error:
+        raise SettingsError(
+            f"--allow-origins or {ENV_PREFIX}ALLOW_ORIGINS: {str(error)!r} is not https://HOST[:PORT] or *"
+        ) from None
     for name in ("file_segmenter", "stream_segmenter"):
         try:
             getattr(settings, name)

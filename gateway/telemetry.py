@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import TextIO
 
 import orjson
+from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.process_collector import ProcessCollector
@@ -85,6 +86,9 @@ class Telemetry:
             "tritone_endpoint_in_flight", "Utterances that one Triton has", ["endpoint"], registry=registry
         )
         self.endpoints = Gauge("tritone_endpoints", "Tritons that are asked or watched", registry=registry)
+        self.key_files = Counter(
+            "tritone_api_key_files", "Changed files of API keys, read or refused", ["outcome"], registry=registry
+        )
         ProcessCollector(registry=registry)
         self.live = LiveTelemetry(registry)
 
@@ -178,6 +182,14 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     root.setLevel(settings.log_level.upper())
     # aiohttp warns with the subprotocols that a client offers: browsers have no other place for their key.
     logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
+    logging.getLogger("aiohttp.server").addFilter(_without_bytes)
+
+
+def _without_bytes(record: logging.LogRecord) -> bool:
+    """Aiohttp logs what is no HTTP with the bytes of it, in which a key can stand; it is no error of ours either."""
+    if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
+        record.exc_info, record.levelno, record.levelname = None, logging.INFO, "INFO"
+    return True
 
 
 class JsonFormatter(logging.Formatter):

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import fcntl
+import ipaddress
 import logging
 import os
 import signal
@@ -15,12 +16,14 @@ from typing import Any, Final
 import uvloop
 
 from gateway import app
+from gateway.core.api_keys import KeyFileError
 from gateway.embedded import weights
 from gateway.embedded.launch import Launch, prepare_launch
 from gateway.embedded.report import Say, SetupError
 from gateway.embedded.server import EmbeddedTriton
 from gateway.embedded.wheel import install_triton
-from gateway.settings import Settings
+from gateway.key_file import KeyFile
+from gateway.settings import Settings, SettingsError
 from gateway.telemetry import configure_logging
 
 INTERRUPTED: Final = 130
@@ -35,7 +38,8 @@ def up(settings: Settings) -> int:
     # Until the event loop has its own way, SIGTERM ends downloads as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with bound(settings.host, settings.port) as listener:
-        port = listener.getsockname()[1]
+        address, port = listener.getsockname()[:2]
+        check_keys(settings, address)
         with run_folder(settings.cache_dir / "run" / f"port-{port}") as folder:
             installation = install_triton(settings.cache_dir, say)
             files = {weights.served_id(name): weights.fetch(name, settings.cache_dir, say) for name in settings.models}
@@ -50,6 +54,7 @@ def serve(settings: Settings) -> int:
     """Runs the gateway alone, against the Triton at `settings.triton`. Returns the exit code; raises SetupError."""
     say = _start_logging(settings)
     with bound(settings.host, settings.port) as listener:
+        check_keys(settings, listener.getsockname()[0])
         return _run(_serve(settings, listener, say))
 
 
@@ -151,6 +156,19 @@ def bound(host: str, port: int) -> socket.socket:
         reason = os.strerror(error.errno or 0).lower()
         raise SetupError(f"port {port} on {host}: {reason}; choose another with --port") from None
     return listener
+
+
+def check_keys(settings: Settings, address: str) -> None:
+    """Raises SettingsError where other machines could come in without being asked to, or the keys can't be read."""
+    if not settings.api_keys and not ipaddress.ip_address(address).is_loopback:
+        raise SettingsError(
+            f"--host or TRITONE_HOST: other machines can reach {address}: ask them for keys with --api-keys FILE "
+            "(`tritone keys new` makes one), or let everybody in with --api-keys none"
+        )
+    try:
+        KeyFile(settings.api_key_file, admin_key=settings.admin_key, max_keys=settings.max_api_keys)
+    except KeyFileError as error:
+        raise SettingsError(f"--api-keys or TRITONE_API_KEYS: {error}") from None
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -30,6 +30,7 @@ from loadtests.processes import ProcessTree
 from loadtests.rows import Answer
 
 Ask: TypeAlias = Callable[[Clip], Awaitable[str]]
+Cut: TypeAlias = Callable[[Clip], Sequence[Samples]]
 Run: TypeAlias = Callable[[Sequence[Clip]], Awaitable[list[Answer]]]
 
 REQUEST_TIMEOUT_S: Final = 1800.0
@@ -97,10 +98,8 @@ def over_http(session: aiohttp.ClientSession, url: str, model: str, options: Dec
     return ask
 
 
-def over_grpc(
-    transcriber: TritonTranscriber, model: str, options: DecodeOptions, utterances: Mapping[str, Sequence[Samples]]
-) -> Ask:
-    """Sends a clip's utterances, decoded and cut beforehand as the gateway does, all at once."""
+def over_grpc(transcriber: TritonTranscriber, model: str, options: DecodeOptions, cut: Cut) -> Ask:
+    """Sends the utterances that `cut` makes of a clip, all at once."""
     numbers = itertools.count()
 
     async def transcript(samples: Samples) -> str:
@@ -116,7 +115,7 @@ def over_grpc(
 
     async def ask(clip: Clip) -> str:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(transcript(samples)) for samples in utterances[clip.name]]
+            tasks = [group.create_task(transcript(samples)) for samples in cut(clip)]
         return " ".join(task.result() for task in tasks)
 
     return ask

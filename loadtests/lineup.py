@@ -14,6 +14,7 @@ from gateway.triton.client import TritonTranscriber
 from loadtests.contenders import (
     REQUEST_TIMEOUT_S,
     Contender,
+    Cut,
     callers,
     cut_as_the_gateway,
     in_process,
@@ -25,9 +26,9 @@ from loadtests.inprocess import Plan
 from loadtests.processes import ProcessTree
 from loadtests.service import Service
 
-KEYS: Final = ("a", "a1", "b", "c1", "c1w", "c4", "c16", "d", "e1", "e16")
+KEYS: Final = ("a", "a1", "b", "c1", "c1w", "c4", "c16", "d", "e1", "e1w", "e16")
 _HTTP_CLIENTS: Final = {"c1": 1, "c4": 4, "c16": 16}
-_GRPC_CLIENTS: Final = {"e1": 1, "e16": 16}
+_GRPC_CLIENTS: Final = {"e1": 1, "e1w": 1, "e16": 16}
 _WARM_UP_CLIPS: Final = 2
 
 
@@ -85,7 +86,7 @@ class Lineup:
             if self._service.triton:
                 contenders += await self._grpc([key for key in _GRPC_CLIENTS if key in keys], self._service.triton)
             else:
-                progress("e1 and e16 are left out: --triton says where gRPC is")
+                progress("e1, e1w and e16 are left out: --triton says where gRPC is")
         contenders += await self._http([key for key in ("c1w", *_HTTP_CLIENTS, "d") if key in keys])
         return contenders
 
@@ -132,21 +133,19 @@ class Lineup:
     async def _grpc(self, keys: Sequence[str], address: str) -> list[Contender]:
         transcriber = TritonTranscriber(address)
         self._stack.push_async_callback(transcriber.close)
-        clips = self._recordings.clips
-        utterances = {clip.name: cut_as_the_gateway(clip) for clip in dict.fromkeys(clips)}
-        ask = over_grpc(transcriber, self._conditions.model, self._conditions.options, utterances)
-        return [
-            Contender(
-                key,
-                f"Triton, gRPC, {clients} client{'s' * (clients > 1)}, decoded and cut",
-                clips,
-                clips[: max(clients, _WARM_UP_CLIPS)],
-                callers(ask, clients),
-                self._tree,
-            )
-            for key, clients in _GRPC_CLIENTS.items()
-            if key in keys
-        ]
+        conditions, recordings = self._conditions, self._recordings
+        utterances = {clip.name: cut_as_the_gateway(clip) for clip in dict.fromkeys(recordings.clips)}
+        found = []
+        for key in keys:
+            clients, clips, how = _GRPC_CLIENTS[key], recordings.clips, "decoded and cut before"
+            cut: Cut = lambda clip: utterances[clip.name]  # noqa: E731 - one of two, both one expression
+            if key == "e1w":
+                clips, how, cut = recordings.wavs, "16 kHz wav cut on the way", cut_as_the_gateway
+            ask = over_grpc(transcriber, conditions.model, conditions.options, cut)
+            label = f"Triton, gRPC, {clients} client{'s' * (clients > 1)}, {how}"
+            warm_up = clips[: max(clients, _WARM_UP_CLIPS)]
+            found.append(Contender(key, label, clips, warm_up, callers(ask, clients), self._tree))
+        return found
 
     @property
     def _tree(self) -> ProcessTree | None:

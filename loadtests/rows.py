@@ -137,5 +137,5 @@ _FLOORS: Final = (
     ("throughput, d / b", ("d", "b"), _throughput_ratio, 2.5, True),
     ("latency p50, c1 / a1", ("c1", "a1"), _latency_ratio, 0.5, False),
     ("gateway's part of the latency in ms, c1 - e1", ("c1", "e1"), added_ms, 10.0, False),
-    ("the same with nothing to decode, c1w - e1", ("c1w", "e1"), added_ms, 4.0, False),
+    ("the same without decoding and cutting, c1w - e1w", ("c1w", "e1w"), added_ms, 4.0, False),
 )

@@ -51,6 +51,7 @@ def test_the_help_names_every_setting_with_default_unit_and_variable() -> None:
             {},
             "--triton-metrics or TRITONE_TRITON_METRICS: 1 addresses for 2 of --triton",
         ),
+        (("--allow-origins", "shop.example"), {}, "--allow-origins or TRITONE_ALLOW_ORIGINS: 'shop.example' is not"),
         (("--file-stop-score", "0.9"), {}, "--file-... or TRITONE_FILE_...: start_score and stop_score"),
     ],
 )

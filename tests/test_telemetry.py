@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import orjson
 import pytest
+from aiohttp.http_exceptions import LineTooLong
 
 from gateway.settings import Settings
 from gateway.telemetry import ConsoleFormatter, JsonFormatter, Telemetry, configure_logging, request_id_var
@@ -65,3 +66,16 @@ def test_two_gateways_have_metrics_of_their_own() -> None:
     first.upload_bytes.inc(5)
     assert b"tritone_upload_bytes_total 5.0" in first.exposition()
     assert b"tritone_upload_bytes_total 0.0" in second.exposition()
+
+
+def test_what_is_no_http_is_logged_without_its_bytes() -> None:
+    root, stream = logging.getLogger(), io.StringIO()
+    handlers, level = root.handlers[:], root.level
+    try:
+        configure_logging(Settings(log_format="json"), stream)
+        logging.getLogger("aiohttp.server").error("Error", exc_info=LineTooLong(b"Authorization: Bearer secret", 8))
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    assert orjson.loads(stream.getvalue())["level"] == "info"
+    assert "secret" not in stream.getvalue()

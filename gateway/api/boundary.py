@@ -11,7 +11,7 @@ from aiohttp import WSCloseCode, web
 from aiohttp.typedefs import Handler
 
 from gateway.api.events import EVENTS, EventStream
-from gateway.api.keys import REQUEST_ID, SOCKET, TELEMETRY
+from gateway.api.keys import API_KEY, REQUEST_ID, SOCKET, TELEMETRY
 from gateway.api.replies import bug_response, error_response, http_error_response
 from gateway.core.errors import IdleTimeout, TritoneError
 from gateway.telemetry import request_id_var
@@ -97,5 +97,6 @@ def _record(request: web.Request, status: int, code: str | None, elapsed_s: floa
         "status": status,
         "ms": round(elapsed_s * 1000, 1),
         "code": code,
+        "key": key.name if (key := request.get(API_KEY)) else None,
     }
     logger.log(level, "request", extra={"fields": fields})

@@ -1,13 +1,30 @@
-"""Who a request is from, as far as limits go."""
+"""Who a request is from: the token it brings, and its name as far as limits go."""
 
 from hashlib import sha256
 
-from aiohttp import web
+from aiohttp import hdrs, web
+
+from gateway.api.keys import API_KEY
+
+# A browser can give a WebSocket no header but this one; OpenAI's SDK has its key follow the prefix.
+_SUBPROTOCOL_KEY = "openai-insecure-api-key."
+
+
+def token_of(request: web.Request) -> str:
+    """The bearer token of a request, or the key among the subprotocols of a WebSocket; empty if there is none."""
+    kind, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    if token:
+        return token.strip() if kind.lower() == "bearer" else ""
+    for protocol in request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(","):
+        if protocol.strip().startswith(_SUBPROTOCOL_KEY):
+            return protocol.strip().removeprefix(_SUBPROTOCOL_KEY)
+    return ""
 
 
 def caller_of(request: web.Request) -> str:
-    """The same text for the same bearer token, or the same address where there is none; it does not tell the token."""
-    kind, _, token = request.headers.get("Authorization", "").partition(" ")
-    if kind.lower() == "bearer" and token:
-        return f"key:{sha256(token.encode()).hexdigest()}"
+    """The same text for the same key, or, where callers need none, for the same token or address; it tells no token."""
+    if key := request.get(API_KEY):
+        return f"name:{key.name}"
+    if token := token_of(request):
+        return f"key:{sha256(token.encode('utf-8', 'surrogateescape')).hexdigest()}"
     return f"address:{request.remote}"

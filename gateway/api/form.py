@@ -1,7 +1,7 @@
 """What the fields of a transcription form mean: each is honoured or refused, none is ignored."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -9,33 +9,40 @@ from gateway.core.audio import DecodeOptions, Task
 from gateway.core.errors import BadRequest
 from gateway.core.languages import LANGUAGE_NAMES
 
-MAX_BEAM_SIZE = 10
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """A number from `low` to `high`, whole or not."""
+
+    low: float
+    high: float
+    whole: bool = False
+
+
+# What can be said, by kind; `timeout_s` is bounded by a setting besides.
+NUMBERS: Mapping[str, Bounds] = {
+    "temperature": Bounds(0, 1),
+    "beam_size": Bounds(1, 10, whole=True),
+    "no_speech_threshold": Bounds(0, 1),
+    "log_prob_threshold": Bounds(-100, 0),
+    "compression_ratio_threshold": Bounds(0, 100),
+    "timeout_s": Bounds(0.001, math.inf),
+}
+FLAGS: Mapping[str, bool] = {"stream": False, "vad_filter": True}
+TEXTS = frozenset({"model", "prompt", "hotwords"})
+CHOICES = frozenset({"language", "response_format", "timestamp_granularities"})
+GRANULARITIES = ("segment", "word")
 # What OpenAI's API or ours knows and this server can't do yet; any value but these is refused.
-UNSUPPORTED: dict[str, frozenset[str]] = {
+UNSUPPORTED: Mapping[str, frozenset[str]] = {
     "condition_on_previous_text": frozenset({"false", "0"}),
     "chunking_strategy": frozenset({"auto"}),
     "include": frozenset(),
     "known_speaker_names": frozenset(),
     "known_speaker_references": frozenset(),
 }
-_KNOWN = frozenset(
-    (
-        *(
-            "model",
-            "language",
-            "prompt",
-            "hotwords",
-            "response_format",
-            "temperature",
-            "timestamp_granularities",
-            "beam_size",
-            "stream",
-        ),
-        *("vad_filter", "no_speech_threshold", "log_prob_threshold", "compression_ratio_threshold", "timeout_s"),
-    )
-)
+_KNOWN = NUMBERS.keys() | FLAGS.keys() | TEXTS | CHOICES | UNSUPPORTED.keys()
 _LISTS = frozenset({"timestamp_granularities", "include", "known_speaker_names", "known_speaker_references"})
 
 
@@ -77,19 +84,19 @@ def parse(fields: Iterable[tuple[str, str]], *, task: Task, max_timeout_s: float
         task=task,
         prompt=values.text("prompt") or None,
         hotwords=values.text("hotwords") or None,
-        beam_size=values.integer("beam_size", low=1, high=MAX_BEAM_SIZE),
-        temperature=values.number("temperature", low=0, high=1),
+        beam_size=values.integer("beam_size"),
+        temperature=values.number("temperature"),
         timestamps=response_format in WITH_TIMES,
         word_timestamps="word" in values.granularities,
-        no_speech_threshold=values.number("no_speech_threshold", low=0, high=1),
-        log_prob_threshold=values.number("log_prob_threshold", low=-100, high=0),
-        compression_ratio_threshold=values.number("compression_ratio_threshold", low=0, high=100),
+        no_speech_threshold=values.number("no_speech_threshold"),
+        log_prob_threshold=values.number("log_prob_threshold"),
+        compression_ratio_threshold=values.number("compression_ratio_threshold"),
     )
-    timeout_s = values.number("timeout_s", low=0, high=max_timeout_s)
-    stream = values.flag("stream", default=False)
+    timeout_s = values.number("timeout_s", high=max_timeout_s)
+    stream = values.flag("stream")
     if stream and response_format not in STREAMED:
         raise _invalid("stream", f"it needs the response format {' or '.join(sorted(STREAMED))}")
-    vad_filter = values.flag("vad_filter", default=True)
+    vad_filter = values.flag("vad_filter")
     return TranscriptionForm(model, response_format, options, vad_filter, stream, timeout_s)
 
 
@@ -103,7 +110,7 @@ class _Values:
             name = given.removesuffix("[]")
             if name in UNSUPPORTED and value.strip().lower() not in UNSUPPORTED[name]:
                 raise _unsupported(given)
-            if name not in _KNOWN | UNSUPPORTED.keys() or (given != name and name not in _LISTS):
+            if name not in _KNOWN or (given != name and name not in _LISTS):
                 raise BadRequest("There is no such parameter.", code="unknown_parameter", param=given[:64])
             if name == "timestamp_granularities":
                 self.granularities.append(value)
@@ -115,26 +122,27 @@ class _Values:
     def text(self, name: str) -> str:
         return self._values.get(name, "").strip()
 
-    def number(self, name: str, *, low: float, high: float) -> float | None:
+    def number(self, name: str, *, high: float = math.inf) -> float | None:
         if name not in self._values:
             return None
+        bounds = NUMBERS[name]
+        high = min(high, bounds.high)
         try:
             value = float(self._values[name])
         except ValueError:
             value = math.nan
-        if not low <= value <= high:
-            raise _invalid(name, f"it must be a number from {low:g} to {high:g}")
+        if not bounds.low <= value <= high or (bounds.whole and value != int(value)):
+            kind = "whole number" if bounds.whole else "number"
+            raise _invalid(name, f"it must be a {kind} from {bounds.low:g} to {high:g}")
         return value
 
-    def integer(self, name: str, *, low: int, high: int) -> int | None:
-        value = self.number(name, low=low, high=high)
-        if value is not None and value != int(value):
-            raise _invalid(name, f"it must be a whole number from {low} to {high}")
+    def integer(self, name: str) -> int | None:
+        value = self.number(name)
         return None if value is None else int(value)
 
-    def flag(self, name: str, *, default: bool) -> bool:
+    def flag(self, name: str) -> bool:
         if name not in self._values:
-            return default
+            return FLAGS[name]
         if (text := self.text(name).lower()) not in _FLAGS:
             raise _invalid(name, "it must be true or false")
         return _FLAGS[text]
@@ -158,7 +166,7 @@ class _Values:
     def check_granularities(self, response_format: ResponseFormat) -> None:
         param = "timestamp_granularities[]"
         for granularity in self.granularities:
-            if granularity not in ("segment", "word"):
+            if granularity not in GRANULARITIES:
                 raise _invalid(param, "it must be segment or word")
             if response_format is not ResponseFormat.VERBOSE_JSON:
                 raise _invalid(param, "it needs the response format verbose_json")

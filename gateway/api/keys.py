@@ -5,7 +5,9 @@ import asyncio
 from aiohttp import web
 
 from gateway.core.admission import Admission
+from gateway.core.api_keys import ApiKey
 from gateway.dispatch import Dispatch
+from gateway.key_file import KeyFile
 from gateway.live.registry import Registry
 from gateway.settings import Settings
 from gateway.telemetry import Telemetry
@@ -20,6 +22,10 @@ STOPPING = web.AppKey("stopping", asyncio.Event)
 DRAINING = web.AppKey("draining", asyncio.Event)
 LIVE = web.AppKey("live", Registry)
 STARTED_AT_UNIX_S = web.AppKey("started_at_unix_s", int)
+ORIGINS = web.AppKey("origins", frozenset[str])
+OPENAPI = web.AppKey("openapi", bytes)
+API_KEYS = web.AppKey("api_keys", KeyFile)
 
 REQUEST_ID = web.RequestKey("request_id", str)
+API_KEY = web.RequestKey("api_key", ApiKey)
 SOCKET = web.RequestKey("socket", web.WebSocketResponse)

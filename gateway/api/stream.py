@@ -29,11 +29,14 @@ from gateway.live.feed import Feed
 from gateway.live.outbox import Outbox
 from gateway.live.session import LiveSession
 
+# For browsers, which have to offer one to be able to give a key.
+SUBPROTOCOL = "tritone"
+
 
 async def stream(request: web.Request) -> web.WebSocketResponse:
     """Opens a session or goes on with one. What the query tells too late or wrongly is an HTTP answer."""
     app = request.app
-    socket = websocket(request)
+    socket = websocket(request, protocols=(SUBPROTOCOL,))
     options = StreamOptions(model=app[SETTINGS].model)
     start = parse_start(request.query, options, is_query=True) if request.query else None
     first: str | bytes | None = None

@@ -12,6 +12,7 @@ from gateway.ports import SpeechScorer
 WEBRTC_MODE = 2
 GATE_RMS = 10
 SMOOTHED_FRAMES = 5
+FRAME_BYTES = 2 * FRAME_SAMPLES
 
 
 class WebRtcScorer:
@@ -32,8 +33,10 @@ class WebRtcScorer:
             return []
         energy = np.einsum("ij,ij->i", whole, whole, dtype=np.int64)
         verdicts = np.zeros(len(whole))
-        for index in np.flatnonzero(energy >= GATE_RMS**2 * FRAME_SAMPLES):
-            verdicts[index] = self._detector.is_speech(whole[index].tobytes(), SAMPLE_RATE_HZ)
+        pcm16 = frames.tobytes()
+        for index in np.flatnonzero(energy >= GATE_RMS**2 * FRAME_SAMPLES).tolist():
+            frame = pcm16[index * FRAME_BYTES : (index + 1) * FRAME_BYTES]
+            verdicts[index] = self._detector.is_speech(frame, SAMPLE_RATE_HZ)
         seen = np.concatenate((self._verdicts, verdicts))
         self._verdicts = seen[len(whole) :]
         scores: list[float] = (np.convolve(seen, np.ones(SMOOTHED_FRAMES), "valid") / SMOOTHED_FRAMES).tolist()

@@ -20,7 +20,8 @@ class TritoneError(Exception):
         super().__init__(message)
         self.message = message
         self.reason = code or self.code
-        self.param = param
+        # It may be a client's own word, of which not every one can be sent back.
+        self.param = None if param is None else param.encode(errors="replace").decode()
         self.retry_after_s = retry_after_s
 
 
@@ -37,9 +38,15 @@ class NotFound(TritoneError):
 
 
 class Unauthorized(TritoneError):
-    """A key is missing, wrong, or not allowed to do this."""
+    """A key is missing or wrong."""
 
     code = "invalid_api_key"
+
+
+class Forbidden(TritoneError):
+    """The caller is known, and may not do this."""
+
+    code = "forbidden"
 
 
 class BadAudio(TritoneError):

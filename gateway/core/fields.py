@@ -14,7 +14,7 @@ AnyStrEnum = TypeVar("AnyStrEnum", bound=StrEnum)
 # What a refusal repeats of a client's own words.
 MAX_NAME_CHARS = 64
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
-_IDENTIFIER = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+IDENTIFIER = r"[A-Za-z0-9_.:-]{1,128}"
 
 
 class Fields:
@@ -59,7 +59,7 @@ class Fields:
     def identifier(self, name: str, default: str | None) -> str | None:
         """A name of letters, digits and `_.:-`."""
         value = self._values.get(name, default)
-        if value is not None and (not isinstance(value, str) or not _IDENTIFIER.fullmatch(value)):
+        if value is not None and (not isinstance(value, str) or not re.fullmatch(IDENTIFIER, value)):
             raise self.invalid(name, "it must be 1 to 128 letters, digits or _.:-")
         return value
 

@@ -93,11 +93,20 @@ async def test_the_status_tells_how_a_model_is(gateway: Gateway) -> None:
     assert (await get(gateway, "/v1/models/small/status"))[0].status == 404
 
 
-@pytest.mark.parametrize("header", ["Origin", "X_Forwarded_For", "Forwarded"])
-async def test_without_a_key_only_a_program_on_this_machine_may(gateway: Gateway, header: str) -> None:
-    status, body = await order(gateway, "/v1/models/base/unload", **{header: "http://evil.example"})
-    assert (status, body["error"]["code"]) == (401, "invalid_api_key")  # type: ignore[index]  # an error has a code
-    assert gateway.backend.orders == []
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("Origin", "http://listed.example"),
+        ("X_Forwarded_For", "192.0.2.1"),
+        ("Forwarded", "for=192.0.2.1"),
+        ("Host", "made-up.example"),
+    ],
+)
+async def test_without_a_key_only_a_program_on_this_machine_may(start: Start, header: str, value: str) -> None:
+    async with start(allow_origins="http://listed.example") as gateway:
+        status, body = await order(gateway, "/v1/models/base/unload", **{header: value})
+        assert (status, body["error"]["code"]) == (401, "invalid_api_key")  # type: ignore[index]  # an error has a code
+        assert gateway.backend.orders == []
 
 
 @pytest.mark.parametrize(

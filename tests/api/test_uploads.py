@@ -13,7 +13,11 @@ MULTIPART = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 
 def part(name: str, value: bytes, extra: str = "") -> bytes:
-    return f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n{extra}\r\n'.encode() + value + b"\r\n"
+    return (
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n{extra}\r\n'.encode(errors="surrogateescape")
+        + value
+        + b"\r\n"
+    )
 
 
 END = f"--{BOUNDARY}--\r\n".encode()
@@ -57,6 +61,9 @@ async def test_fields_may_come_after_the_file(gateway: Gateway) -> None:
         (part("prompt", b"x" * 20_000) + END, "field_too_large", "prompt"),
         (part("prompt", b"x") * 65 + END, "invalid_form", None),
         (b"--sep\r\n" + b"x" * 20_000, "invalid_form", None),
+        (part("\udcff", b"x") + part("file", b"x") + END, "unknown_parameter", "?"),
+        (b"--sep\r\nContent-Disposition: no/name; name=a\r\n\r\nx\r\n" + END, "invalid_form", None),
+        (b"--sep\r\nContent-Disposition: form-data; a b\r\n\r\nx\r\n" + END, "invalid_form", None),
         (b"--sep\r\nbad header\r\n\r\nx\r\n" + END, "invalid_form", None),
     ],
 )

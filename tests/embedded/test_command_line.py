@@ -139,6 +139,14 @@ def test_a_signal_while_triton_starts_leaves_nothing(up: Up, cache: Path) -> Non
     [
         (("up", "--model", "nonsense"), 1, "tritone: model: unknown model 'nonsense': choose tiny.en"),
         (("up", "--port", "eighty"), 2, "tritone: --port: 'eighty' is not a whole number"),
+        (
+            ("serve", "--host", "0.0.0.0", "--port", "0"),
+            2,
+            "tritone: --host or TRITONE_HOST: other machines can reach 0.",
+        ),
+        (("serve", "--port", "0", "--api-keys", "/none"), 2, "tritone: --api-keys or TRITONE_API_KEYS: /none: No such"),
+        (("keys", "new"), 2, "tritone: --api-keys or TRITONE_API_KEYS: name the file"),
+        (("keys", "new", "--api-keys", "/dev/null/keys"), 1, "tritone: /dev/null/keys: Not a directory"),
         (("up", "--host", "192.0.2.1", "--model", "tiny.en"), 1, "tritone: port 8080 on 192.0.2.1: "),
         (("up", "--cache-dir", "/dev/null/cache"), 1, "tritone: "),
         (("serve", "--triton", "nowhere"), 2, "tritone: --triton or TRITONE_TRITON: 'nowhere' is not HOST:PORT"),
@@ -173,3 +181,16 @@ def test_fetching_what_is_cached_needs_no_network(cache: Path) -> None:
     )
     assert done.returncode == 0
     assert done.stderr.splitlines() == [f"tritone: tiny.en is in {cache / 'weights' / 'tiny.en'}"]
+
+
+def test_a_key_is_shown_once_and_kept_as_its_hash(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    done = tritone("keys", "new", "--api-keys", str(path), "--name", "shop", "--admin")
+    assert (done.returncode, len(done.stderr.splitlines())) == (0, 1)
+    key = done.stdout.strip()
+    assert key.startswith("trt_")
+    assert path.read_text().startswith("shop admin ")
+    assert key not in path.read_text() + done.stderr
+    again = tritone("keys", "new", "--api-keys", str(path), "--name", "shop")
+    assert (again.returncode, again.stdout) == (1, "")
+    assert again.stderr == "tritone: line 2: the name shop is there twice\n"

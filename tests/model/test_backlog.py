@@ -15,8 +15,8 @@ def job(frames: int, arrived_s: float = 0.0, *, encoded: Any = None, urgent: boo
     )  # fmt: skip
 
 
-def filled(*jobs: Job, max_batch: int = 8, max_batch_frames: int = 8000) -> Backlog:
-    backlog = Backlog(max_batch, max_batch_frames)
+def filled(*jobs: Job, max_batch: int = 8) -> Backlog:
+    backlog = Backlog(max_batch)
     for one in jobs:
         backlog.add(one)
     return backlog
@@ -33,10 +33,8 @@ def test_the_short_go_first_but_the_long_do_not_starve() -> None:
     assert filled(long, job(800, arrived_s=99.0)).take(100.0) == [long]
 
 
-def test_a_batch_is_bounded_in_items_and_in_frames() -> None:
+def test_a_batch_is_bounded() -> None:
     assert len(filled(*(job(800) for _ in range(9)), max_batch=4).take(1.0)) == 4
-    assert len(filled(*(job(800) for _ in range(9)), max_batch_frames=2400).take(1.0)) == 3
-    assert len(filled(job(3000), max_batch_frames=2400).take(1.0)) == 1
 
 
 def test_idle_takers_share_what_waits() -> None:

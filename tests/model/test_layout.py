@@ -11,5 +11,5 @@ def test_a_cpu_gets_int8_and_its_cores_are_shared_out() -> None:
 
 
 def test_each_choice_can_be_overridden() -> None:
-    layout = choose_layout({"device": "cpu", "compute_type": "float32", "workers": "3", "max_batch_frames": "800"})
-    assert (layout.compute_type, layout.workers, layout.max_batch_frames) == ("float32", 3, 800)
+    layout = choose_layout({"device": "cpu", "compute_type": "float32", "workers": "3", "max_encode": "2"})
+    assert (layout.compute_type, layout.workers, layout.max_encode) == ("float32", 3, 2)

@@ -46,6 +46,7 @@ class Decoder:
         )
         self._tokens = tokenizers.Tokenizer.from_file(str(weights / "tokenizer.json"))
         self._log_mel = LogMel(self._model.n_mels)
+        self._max_encode = layout.max_encode
 
     @property
     def multilingual(self) -> bool:
@@ -142,9 +143,14 @@ class Decoder:
     def _encode(self, jobs: list[Job]) -> ctranslate2.StorageView:
         carried = [job.encoded for job in jobs if job.encoded is not None]
         if carried:
-            return carried[0] if len(carried) == 1 else _view(np.concatenate([_array(view) for view in carried]))
-        features = np.stack([self._log_mel(job.samples, job.attempt.frames) for job in jobs])
-        return self._model.encode(_view(features))
+            return _joined(carried)
+        features = [self._log_mel(job.samples, job.attempt.frames) for job in jobs]
+        return _joined(
+            [
+                self._model.encode(_view(np.stack(features[first : first + self._max_encode])))
+                for first in range(0, len(features), self._max_encode)
+            ]
+        )
 
     def _detect_languages(self, jobs: list[Job], encoded: ctranslate2.StorageView) -> None:
         wanted = [
@@ -243,6 +249,10 @@ def _rows(encoded: ctranslate2.StorageView, indices: list[int]) -> ctranslate2.S
     if len(indices) == encoded.shape[0]:
         return encoded
     return _view(_array(encoded)[indices])
+
+
+def _joined(views: list[ctranslate2.StorageView]) -> ctranslate2.StorageView:
+    return views[0] if len(views) == 1 else _view(np.concatenate([_array(view) for view in views]))
 
 
 def _array(view: ctranslate2.StorageView) -> NDArray[Any]:

@@ -58,9 +58,8 @@ class Backlog:
     end, so nothing starves (highest-response-ratio-next, Hansen 1971; for speech: arXiv 2603.11273).
     """
 
-    def __init__(self, max_batch: int, max_batch_frames: int, cost_s: Callable[[int], float] = predicted_cost) -> None:
+    def __init__(self, max_batch: int, cost_s: Callable[[int], float] = predicted_cost) -> None:
         self._max_batch = max_batch
-        self._max_batch_frames = max_batch_frames
         self._cost_s = cost_s
         self._groups: dict[_Key, list[Job]] = {}
 
@@ -95,7 +94,7 @@ class Backlog:
 
         key = max(self._groups, key=response_ratio)
         group = self._groups[key]
-        size = max(1, min(self._max_batch, self._max_batch_frames // key[0], -(-len(group) // takers)))
+        size = max(1, min(self._max_batch, -(-len(group) // takers)))
         batch, rest = group[:size], group[size:]
         if rest:
             self._groups[key] = rest

@@ -2,16 +2,15 @@
 
 import os
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import ctranslate2
 
-from windows import MAX_FRAMES
-
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How CTranslate2 is loaded and fed. `max_batch_frames` bounds the mel frames encoded at once.
+    """How CTranslate2 is loaded and fed. `max_batch` utterances are decoded at once, `max_encode` of them encoded.
 
     Beyond `max_pending` utterances the model takes no more, and they gather into batches in Triton's bounded queue.
     """
@@ -22,7 +21,7 @@ class Layout:
     workers: int
     threads_per_worker: int
     max_batch: int
-    max_batch_frames: int
+    max_encode: int
     max_pending: int
 
 
@@ -40,12 +39,14 @@ def _on_cuda(device_index: int) -> Layout:
     supported = ctranslate2.get_supported_compute_types("cuda")
     compute_type = next((kind for kind in ("float16", "int8_float16") if kind in supported), "auto")
     # The second worker prepares features while the first keeps the GPU busy.
-    return Layout("cuda", device_index, compute_type, 2, 1, 16, 16 * MAX_FRAMES, 2 * 16)
+    return Layout("cuda", device_index, compute_type, 2, 1, 16, 16, 2 * 16)
 
 
 def _on_cpu() -> Layout:
+    if "avx512_vbmi2" in Path("/proc/cpuinfo").read_text():
+        os.environ.setdefault("CT2_FORCE_CPU_ISA", "AVX512")
     supported = ctranslate2.get_supported_compute_types("cpu")
     cores = len(os.sched_getaffinity(0))
     threads = max(1, min(4, cores // 4))
     workers = max(1, cores // threads)
-    return Layout("cpu", 0, "int8" if "int8" in supported else "auto", workers, threads, 8, 4000, 2 * workers)
+    return Layout("cpu", 0, "int8" if "int8" in supported else "auto", workers, threads, 4, 1, 8 * workers)

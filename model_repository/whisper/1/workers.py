@@ -51,7 +51,7 @@ class Workers:
 
     def __init__(self, decoder: Decodes, layout: Layout, counts: Counts, *, hang_limit_s: float) -> None:
         self._decoder = decoder
-        self._backlog = Backlog(layout.max_batch, layout.max_batch_frames)
+        self._backlog = Backlog(layout.max_batch)
         self._spread = layout.device == "cpu"
         self._counts = counts
         self._max_pending = layout.max_pending

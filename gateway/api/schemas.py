@@ -1,0 +1,177 @@
+"""JSON schemas of what the routes take and answer."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from gateway.api.form import FLAGS, GRANULARITIES, NUMBERS, UNSUPPORTED, ResponseFormat
+from gateway.core import messages
+from gateway.core.fields import IDENTIFIER
+from gateway.core.filters import Filter
+from gateway.core.languages import LANGUAGE_NAMES
+from gateway.core.session_config import MAX_AUDIO_CONTEXT_MS, MAX_UTTERANCE_MS
+
+Schema: TypeAlias = dict[str, Any]
+# What a status is answered with, by media type; nothing for an answer without a body.
+Content: TypeAlias = Mapping[str, Schema]
+Answers: TypeAlias = Mapping[int, Content]
+
+TEXT: Schema = {"type": "string"}
+NUMBER: Schema = {"type": "number"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+FLAG: Schema = {"type": "boolean"}
+
+
+def one_of(*values: str) -> Schema:
+    """One of these texts."""
+    return {"type": "string", "enum": list(values)}
+
+
+def whole(low: int, high: int) -> Schema:
+    """A whole number."""
+    return {"type": "integer", "minimum": low, "maximum": high}
+
+
+def many(item: Schema) -> Schema:
+    """A list."""
+    return {"type": "array", "items": item}
+
+
+def maybe(schema: Schema) -> Schema:
+    """Or null."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def record(optional: Mapping[str, Schema] | None = None, /, **fields: Schema) -> Schema:
+    """An object with exactly these fields."""
+    properties = {**fields, **(optional or {})}
+    return {"type": "object", "properties": properties, "required": list(fields), "additionalProperties": False}
+
+
+def listed(item: Schema) -> Schema:
+    """OpenAI's list."""
+    return record(object={"const": "list"}, data=many(item))
+
+
+def json(schema: Schema, *, status: int = 200) -> Answers:
+    """One answer, in JSON."""
+    return {status: {"application/json": schema}}
+
+
+ERROR = record(error=record(message=TEXT, type=TEXT, param=maybe(TEXT), code=maybe(TEXT)))
+
+_USAGE = record(type={"const": "duration"}, seconds=COUNT)
+_SEGMENT = record(
+    **dict.fromkeys(("id", "seek"), COUNT),
+    **dict.fromkeys(("start", "end", "temperature", "avg_logprob", "compression_ratio", "no_speech_prob"), NUMBER),
+    text=TEXT,
+    tokens=many(COUNT),
+)
+_VERBOSE = record(
+    {"words": many(record(word=TEXT, start=NUMBER, end=NUMBER))},
+    task=one_of("transcribe", "translate"),
+    language=TEXT,
+    duration=NUMBER,
+    text=TEXT,
+    segments=many(_SEGMENT),
+    usage=_USAGE,
+)
+TRANSCRIPTIONS: Answers = {
+    200: {
+        "application/json": {"anyOf": [record(text=TEXT, usage=_USAGE), _VERBOSE]},
+        **dict.fromkeys(("text/plain", "application/x-subrip", "text/vtt", "text/event-stream"), TEXT),
+    }
+}
+
+_MODEL = record(**dict.fromkeys(("id", "owned_by", "state", "version"), TEXT), object={"const": "model"}, created=COUNT)
+MODELS = json(listed(_MODEL))
+MODEL = json(_MODEL)
+# Each Triton by its address: ok, or why it is not asked.
+_ENDPOINTS: Schema = {"type": "object", "additionalProperties": TEXT}
+MODEL_STATUS = json(
+    record(
+        **dict.fromkeys(("id", "state"), TEXT),
+        problem=maybe(TEXT),
+        last_answer_age_s=maybe(NUMBER),
+        resident_bytes=maybe(COUNT),
+        endpoints=_ENDPOINTS,
+    )
+)
+_SESSION = record(
+    object={"const": "session"},
+    state=one_of("open", "closing", "detached"),
+    **dict.fromkeys(("id", "door", "model"), TEXT),
+    **dict.fromkeys(("age_s", "idle_s"), NUMBER),
+    **dict.fromkeys(("audio_ms", "buffered_ms", "finals", "failed", "dropped_ms"), COUNT),
+)
+SESSIONS = json(listed(_SESSION))
+SESSION = json(_SESSION)
+SESSION_DELETED = json(record(id=TEXT, object={"const": "session"}, deleted={"const": True}))
+
+LIVE = json(record(status={"const": "ok"}))
+_CHECKS = record(draining=TEXT, model=TEXT, admission=TEXT)
+_READY = record(status=one_of("ok", "unavailable"), checks=_CHECKS, endpoints=_ENDPOINTS)
+READY: Answers = {**json(_READY), **json(_READY, status=503)}
+METRICS: Answers = {200: {"text/plain": TEXT}}
+DOCUMENT = json({"type": "object"})
+PAGE: Answers = {200: {"text/html": TEXT}}
+ASSET: Answers = {200: {"text/javascript": TEXT, "text/css": TEXT}}
+UPGRADE: Answers = {101: {}}
+
+_NAME = {"type": "string", "pattern": f"^{IDENTIFIER}$"}
+STREAM_QUERY: Mapping[str, Schema] = {
+    **dict.fromkeys(("model", "session_id", "resume_token"), _NAME),
+    "language": one_of("auto", *LANGUAGE_NAMES),
+    "prompt": {"type": "string", "maxLength": messages.MAX_TEXT_CHARS},
+    "encoding": one_of(*messages.Encoding),
+    "sample_rate": whole(messages.MIN_SAMPLE_RATE_HZ, messages.MAX_SAMPLE_RATE_HZ),
+    "silence_ms": whole(messages.MIN_SILENCE_MS, messages.MAX_SILENCE_MS),
+    "max_utterance_ms": whole(messages.MIN_UTTERANCE_MS, MAX_UTTERANCE_MS),
+    "audio_context_ms": whole(0, MAX_AUDIO_CONTEXT_MS),
+    "last_utterance": whole(-1, messages.MAX_UTTERANCE_NUMBER),
+    **dict.fromkeys(("interim_results", "word_timestamps", "text_context", "quality"), FLAG),
+    "filters": {**TEXT, "description": f"{', '.join(Filter)}, divided by commas"},
+}
+REALTIME_QUERY: Mapping[str, Schema] = {"intent": {"const": "transcription"}, "model": _NAME}
+
+_NUMBER_TEXTS = {
+    "temperature": "Of sampling; 0 is the fallback ladder.",
+    "beam_size": "Hypotheses that are followed.",
+    "no_speech_threshold": "Probability of silence above which a segment counts as silent.",
+    "log_prob_threshold": "Mean log probability below which a decode is tried again.",
+    "compression_ratio_threshold": "Repetition above which a decode is tried again.",
+    "timeout_s": "Time for the whole request once it is uploaded.",
+}
+_FLAG_TEXTS = {
+    "stream": "Answer with events while the text is made.",
+    "vad_filter": "Cut at pauses, leave silence out.",
+}
+
+
+def transcription_form(*, max_timeout_s: float) -> Content:
+    """The form of a transcription."""
+    numbers = {
+        name: {
+            "type": "integer" if bounds.whole else "number",
+            "minimum": bounds.low,
+            "maximum": min(bounds.high, max_timeout_s) if name == "timeout_s" else bounds.high,
+            "description": _NUMBER_TEXTS[name],
+        }
+        for name, bounds in NUMBERS.items()
+    }
+    flags = {name: {**FLAG, "default": FLAGS[name], "description": text} for name, text in _FLAG_TEXTS.items()}
+    constant = {name: one_of(*sorted(accepted)) for name, accepted in UNSUPPORTED.items() if accepted}
+    form = record(
+        {
+            "language": {**one_of(*LANGUAGE_NAMES), "description": "Detected where absent."},
+            "prompt": {**TEXT, "description": "Text that came before; at most 224 tokens."},
+            "hotwords": {**TEXT, "description": "Words to expect; at most 224 tokens."},
+            "response_format": {**one_of(*ResponseFormat), "default": ResponseFormat.JSON.value},
+            "timestamp_granularities[]": many(one_of(*GRANULARITIES)),
+            **numbers,
+            **flags,
+            **constant,
+        },
+        file={"type": "string", "format": "binary"},
+        model={**TEXT, "description": "A served model; whisper-1 is the default one.", "examples": ["whisper-1"]},
+    )
+    return {"multipart/form-data": form}
