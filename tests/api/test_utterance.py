@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.api.keys import ADMISSION, CONTEXTS, DRAINING, LIVE
+from gateway.api.keys import ADMISSION, CONTEXTS, DRAINING, LIVE, STOPPING
 from gateway.core.errors import ModelUnavailable, Overloaded
 from gateway.settings import Settings
 from tests.fakes import FakeTranscriber
@@ -341,7 +341,7 @@ async def test_health_says_what_is_true(start: Start) -> None:
         assert (told["permits"]["in_use"], told["requests"]["inside"]) == (1, 1)
         backend.gate.set()
         await request
-        gateway.app[DRAINING].set()
+        gateway.app[STOPPING].set()
         reply, told = await get(gateway, "/health")
         assert (reply.status, told["checks"]["draining"]) == (503, "the service is stopping")
 
