@@ -5,7 +5,7 @@ import dataclasses
 from typing import Any
 
 from gateway.core.admission import Lane, Permit
-from gateway.core.audio import DecodeOptions, Filtered, Samples, Segment, Transcript
+from gateway.core.audio import SAMPLE_RATE_HZ, DecodeOptions, Filtered, Samples, Segment, Transcript
 from gateway.core.deadline import Deadline
 from gateway.core.errors import ModelUnavailable, TritoneError
 from gateway.core.recovery import Sign
@@ -77,7 +77,7 @@ class FakeTranscriber:
             raise
         finally:
             self.in_flight -= 1
-        answer = transcript(self.text or f" piece {number}")
+        answer = transcript(self.text or f" piece {number}", end_s=len(samples) / SAMPLE_RATE_HZ)
         return dataclasses.replace(answer, filtered=(self.left_out,)) if self.left_out else answer
 
     async def requests_are(self, count: int) -> None:
