@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-chaos test-malformed check format lint types imports models bench bench-overload lock clean
+.PHONY: help setup setup-dev run test test-chaos test-malformed check format lint types imports models bench bench-streams bench-overload lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,10 @@ imports: setup-dev ## import-linter: the direction of the imports
 
 bench: setup-dev ## measure throughput, latency and accuracy beside faster-whisper (AUDIO=DIR for a corpus of your own)
 	$(BIN)/python -m loadtests.bench $(if $(AUDIO),--audio $(AUDIO)) $(if $(MODEL),--model $(MODEL))
+
+bench-streams: MODEL = tiny.en
+bench-streams: setup-dev ## measure live speakers at once, and how many it can take (AUDIO=DIR, MODEL=tiny.en, STREAMS=16)
+	$(BIN)/python -m loadtests.streams --search $(if $(AUDIO),--audio $(AUDIO)) --model $(MODEL) $(if $(STREAMS),--streams $(STREAMS))
 
 bench-overload: setup-dev ## measure three times the load, an hour-long upload beside live speech, and slow clients
 	$(BIN)/python -m loadtests.overload

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 
 from gateway import remote
 from gateway import settings as configuration
+from gateway.client import arguments
 from gateway.core.api_keys import KeyFileError
 from gateway.embedded import checks, weights
 from gateway.embedded.report import SetupError
 from gateway.key_file import add_key
 from gateway.settings import Settings, SettingsError
+from gateway.watch import watch
 
 _SETUP_FIELDS = ("model", "cache_dir")
 _KEY_FIELDS = ("api_keys", "max_api_keys")
@@ -66,9 +68,20 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("--name", help="what logs and limits call it; revoke a key by removing its line")
             sub.add_argument("--admin", action="store_true", help="may also change the service")
         if name == "models":
-            sub.add_argument("action", choices=("list", *remote.ACTIONS))
-            sub.add_argument("name", nargs="?", metavar="MODEL", help="all actions but list need one")
+            sub.add_argument("action", choices=("list", "watch", *remote.ACTIONS))
+            sub.add_argument("name", nargs="?", metavar="MODEL", help="all actions but list and watch need one")
+    _add_client(commands)
     return parser
+
+
+def _add_client(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    for name, command, text, add_flags in (
+        ("transcribe", _transcribe, "transcribe a file by a running service", arguments.add_transcribe),
+        ("stream", _stream, "transcribe live audio by a running service, while it is spoken", arguments.add_stream),
+    ):
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=command)
+        add_flags(sub, os.environ)
 
 
 def _up(_: argparse.Namespace, settings: Settings) -> int:
@@ -82,6 +95,18 @@ def _serve(_: argparse.Namespace, settings: Settings) -> int:
     from gateway.up import serve  # noqa: PLC0415 - as above
 
     return serve(settings)
+
+
+def _transcribe(namespace: argparse.Namespace, _: Settings) -> int:
+    from gateway.client.commands import transcribe_file  # noqa: PLC0415 - as above
+
+    return transcribe_file(namespace)
+
+
+def _stream(namespace: argparse.Namespace, _: Settings) -> int:
+    from gateway.client.commands import stream  # noqa: PLC0415 - as above
+
+    return stream(namespace, say)
 
 
 def _fetch(namespace: argparse.Namespace, settings: Settings) -> int:
@@ -104,6 +129,8 @@ def _models(namespace: argparse.Namespace, settings: Settings) -> int:
         for model in gateway.models():
             print(f"{model['id']:24} {model['state']}")
         return 0
+    if namespace.action == "watch":
+        return watch(gateway, sys.stdout)
     if not namespace.name:
         say(f"models {namespace.action} needs a MODEL")
         return 2

@@ -18,6 +18,7 @@ from gateway.api.boundary import boundary, stamp
 from gateway.api.keys import (
     ADMISSION,
     API_KEYS,
+    CONTEXTS,
     DISPATCH,
     DRAINING,
     FLEET,
@@ -31,11 +32,13 @@ from gateway.api.keys import (
 )
 from gateway.api.origins import origins, protect
 from gateway.api.routes import ROUTES
+from gateway.audio.vad import scorer_for
 from gateway.core.admission import Admission, AdmissionLimits
 from gateway.dispatch import Dispatch, DispatchLimits
 from gateway.key_file import KeyFile
 from gateway.key_watch import watch
 from gateway.live.budget import AudioBudget
+from gateway.live.contexts import ContextLimits, Contexts
 from gateway.live.registry import Registry, RegistryLimits
 from gateway.live.shared import Shared
 from gateway.settings import MIB, Settings
@@ -174,6 +177,9 @@ def _backend(
 
 async def _live(app: web.Application) -> AsyncIterator[None]:
     settings, telemetry = app[SETTINGS], app[TELEMETRY].live
+    for vad in (settings.stream_vad, settings.file_vad):
+        # What is missing for one is told now, and what it loads delays no session.
+        scorer_for(vad)
     shared = Shared(
         dispatch=app[DISPATCH],
         telemetry=telemetry,
@@ -189,7 +195,16 @@ async def _live(app: web.Application) -> AsyncIterator[None]:
     limits = RegistryLimits(settings.max_sessions, settings.max_sessions_per_key)
     app[LIVE] = Registry(shared, app[ADMISSION], limits)
     app[LIVE].watch(app[TELEMETRY])
+    app[CONTEXTS] = Contexts(
+        app[TELEMETRY],
+        ContextLimits(
+            max_contexts=settings.max_contexts,
+            max_requests=settings.max_context_requests,
+            idle_s=settings.context_idle_s,
+        ),
+    )
     yield
+    app[CONTEXTS].close()
     await app[LIVE].close()
 
 

@@ -12,6 +12,7 @@ from gateway.core.admission import Admission, Lane, Permit
 from gateway.core.audio import DecodeOptions, Transcript, Utterance
 from gateway.core.deadline import Deadline
 from gateway.core.errors import ModelUnavailable, TritoneError
+from gateway.core.filters import Filter, without_filtered
 from gateway.core.language_lock import LanguageLock
 from gateway.core.retry import RetryBudget
 from gateway.core.stitching import FileTranscript, Part, stitch
@@ -68,13 +69,14 @@ async def nobody(_: Part) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one request wants of the model, and until when (on time.monotonic)."""
+    """What one request wants of the model, and until when (on time.monotonic). `filters` are for files."""
 
     request_id: str
     model: str
     options: DecodeOptions
     deadline: Deadline
     lane: Lane = Lane.FILE
+    filters: frozenset[Filter] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +223,8 @@ class Dispatch:
             transcript = await self.transcribe(utterance, job)
         finally:
             room.release()
-        return Part(utterance.start_s, utterance.duration_s, transcript)
+        honest = without_filtered(transcript, job.filters, job.options.prompt)
+        return Part(utterance.start_s, utterance.duration_s, honest)
 
 
 async def _ended(future: asyncio.Future[T]) -> None:

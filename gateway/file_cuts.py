@@ -1,25 +1,26 @@
 """The utterances of one uploaded file, taken one at a time from worker threads."""
 
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator
 from io import RawIOBase
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeAlias, cast
 
-from gateway.audio.cutting import AudioEnd, cut_file
+from gateway.audio.cutting import AudioEnd, cut_audio
 from gateway.audio.vad import scorer_for
-from gateway.core.audio import Utterance
-from gateway.core.segmenter import SegmenterConfig, UtteranceCut
+from gateway.core.audio import Samples, Utterance
+from gateway.core.segmenter import SegmenterConfig
+
+Decode: TypeAlias = Callable[[BinaryIO], Generator[Samples, None, None]]
 
 
 class FileCuts:
     """As dispatch.Cuts, over a seekable `file` which stays the caller's to close."""
 
-    def __init__(self, file: BinaryIO, *, max_audio_s: float, config: SegmenterConfig, vad: str) -> None:
+    def __init__(self, file: BinaryIO, decode: Decode, *, config: SegmenterConfig, vad: str) -> None:
+        """`decode` makes 16 kHz samples of the file's bytes."""
         self._stopped = threading.Event()
-        readable = cast(BinaryIO, _Stoppable(file, self._stopped))
-        self._cuts: Iterator[UtteranceCut | AudioEnd] = cut_file(
-            readable, max_audio_s=max_audio_s, config=config, scorer=scorer_for(vad)
-        )
+        self._pieces = decode(cast(BinaryIO, _Stoppable(file, self._stopped)))
+        self._cuts = cut_audio(self._pieces, config=config, scorer=scorer_for(vad))
         self.duration_s = 0.0
 
     def next_utterance(self) -> Utterance | None:
@@ -36,7 +37,8 @@ class FileCuts:
 
     def close(self) -> None:
         """Lets go of the decoder. No `next_utterance` may be running."""
-        cast(Generator[UtteranceCut | AudioEnd, None, None], self._cuts).close()
+        self._cuts.close()
+        self._pieces.close()
 
 
 class _Stoppable(RawIOBase):

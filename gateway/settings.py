@@ -15,6 +15,7 @@ from gateway.core.session_config import SessionLimits
 ENV_PREFIX = "TRITONE_"
 MIB = 1024 * 1024
 NO_KEYS = "none"
+VADS = ("webrtc", "silero", "none")
 
 Value: TypeAlias = str | int | float | bool | Path
 
@@ -100,9 +101,7 @@ class Settings:
     max_waiting_audio_s: float = _setting(3600.0, "audio that waits for a permit", unit="seconds", low=1)
     decode_threads: int = _setting(2, "threads that decode files", low=1, high=64)
 
-    file_vad: str = _setting(
-        "webrtc", "voice activity detection of files; none cuts by length alone", choices=("webrtc", "none")
-    )
+    file_vad: str = _setting("webrtc", "voice activity detection of files; none cuts by length alone", choices=VADS)
     file_start_score: float = _setting(0.6, "speech score at which an utterance starts", low=0, high=1)
     file_stop_score: float = _setting(0.5, "speech score below which silence is counted", low=0, high=1)
     file_min_speech_ms: int = _setting(60, "shortest sound taken for speech", unit="ms", low=0)
@@ -162,7 +161,7 @@ class Settings:
     triton_restart_max_s: float = _setting(30.0, "embedded Triton: longest pause before one", unit="seconds", low=0)
 
     stream_vad: str = _setting(
-        "webrtc", "voice activity detection of live sessions; none cuts by length alone", choices=("webrtc", "none")
+        "webrtc", "voice activity detection of live sessions; none cuts by length alone", choices=VADS
     )
     stream_start_score: float = _setting(0.6, "live: speech score at which an utterance starts", low=0, high=1)
     stream_stop_score: float = _setting(0.5, "live: speech score below which silence is counted", low=0, high=1)
@@ -210,6 +209,14 @@ class Settings:
     )
     session_failures: int = _setting(3, "live: failures of the model in a row that end a session", low=1)
     session_replay: int = _setting(32, "live: texts kept for a client that comes back", low=1)
+
+    max_posted_bytes: int = _setting(16 * MIB, "/utterance: largest request, base64 and all", unit="bytes", low=1024)
+    max_posted_audio_s: float = _setting(600.0, "/utterance: longest audio", unit="seconds", low=1)
+    max_contexts: int = _setting(1024, "/utterance: sessions that are remembered", low=1)
+    max_context_requests: int = _setting(8, "/utterance: requests of one session that may be inside", low=1)
+    context_idle_s: float = _setting(
+        600.0, "/utterance: how long a session is remembered after its last request", unit="seconds", low=0.05
+    )
 
     @property
     def origins(self) -> frozenset[str]:

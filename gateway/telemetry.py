@@ -154,6 +154,12 @@ class LiveTelemetry:
         self.slow_readers = Counter(
             "tritone_slow_readers", "Clients that were closed because they did not read", ["bound"], registry=registry
         )
+        self.contexts_refused = Counter(
+            "tritone_contexts_refused", "Posted utterances their session had no place for", ["code"], registry=registry
+        )
+        self.contexts_expired = Counter(
+            "tritone_contexts_expired", "Sessions of posted utterances forgotten when idle", registry=registry
+        )
 
     def told(self, message: Message) -> None:
         """Counts what a session has to tell, whether or not its client is there."""

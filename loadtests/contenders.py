@@ -10,11 +10,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import BinaryIO, Final, TypeAlias
 
 import aiohttp
 
+from gateway.audio.decode import decode
 from gateway.core.admission import Permit
 from gateway.core.audio import DecodeOptions, Samples
 from gateway.core.deadline import Deadline
@@ -79,7 +81,8 @@ def callers(ask: Ask, concurrency: int) -> Run:
 def over_http(session: aiohttp.ClientSession, url: str, model: str, options: DecodeOptions) -> Ask:
     """Uploads the file as it is."""
     fields = {"model": model, "response_format": "verbose_json" if options.timestamps else "json"}
-    fields["beam_size"] = str(options.beam_size)
+    if options.beam_size is not None:
+        fields["beam_size"] = str(options.beam_size)
     if options.language:
         fields["language"] = options.language
 
@@ -125,7 +128,12 @@ def cut_as_the_gateway(clip: Clip) -> list[Samples]:
     """The utterances that the gateway's default settings make of a clip."""
     settings = Settings()
     with clip.path.open("rb") as file:
-        cuts = FileCuts(file, max_audio_s=settings.max_audio_s, config=settings.file_segmenter, vad=settings.file_vad)
+        cuts = FileCuts(
+            file,
+            partial(decode, max_audio_s=settings.max_audio_s),
+            config=settings.file_segmenter,
+            vad=settings.file_vad,
+        )
         return [utterance.samples for utterance in iter(cuts.next_utterance, None)]
 
 

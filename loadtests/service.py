@@ -34,12 +34,13 @@ class Service:
 
 
 @asynccontextmanager
-async def started(model: str) -> AsyncIterator[Service]:
+async def started(model: str, *flags: str) -> AsyncIterator[Service]:
     """A `tritone up` on a free port, ended afterwards. Raises BenchError when it does not get ready."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", "up", "--model", model, "--port", "0", "--log-format", "console"),
         # While it idles and another is measured, it should not work.
         *("--canary-interval-s", "3600"),
+        *flags,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -5,7 +5,7 @@ import dataclasses
 from typing import Any
 
 from gateway.core.admission import Lane, Permit
-from gateway.core.audio import DecodeOptions, Samples, Segment, Transcript
+from gateway.core.audio import DecodeOptions, Filtered, Samples, Segment, Transcript
 from gateway.core.deadline import Deadline
 from gateway.core.errors import ModelUnavailable, TritoneError
 from gateway.core.recovery import Sign
@@ -48,6 +48,7 @@ class FakeTranscriber:
         self.lanes: list[Lane] = []
         self.closed = False
         self.text = ""
+        self.left_out: Filtered | None = None
 
     async def transcribe(
         self,
@@ -76,7 +77,8 @@ class FakeTranscriber:
             raise
         finally:
             self.in_flight -= 1
-        return transcript(self.text or f" piece {number}")
+        answer = transcript(self.text or f" piece {number}")
+        return dataclasses.replace(answer, filtered=(self.left_out,)) if self.left_out else answer
 
     async def requests_are(self, count: int) -> None:
         """Waits until `count` requests have come in."""

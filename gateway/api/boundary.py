@@ -23,7 +23,7 @@ REQUEST_ID_HEADER = "x-request-id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 CLIENT_LEFT = 499
 _SERVER_ERRORS = 500
-_QUIET_ROUTES = frozenset({"/livez", "/readyz", "/metrics"})
+_QUIET_ROUTES = frozenset({"/livez", "/readyz", "/health", "/metrics"})
 
 
 @web.middleware

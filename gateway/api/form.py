@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from gateway.core.audio import DecodeOptions, Task
 from gateway.core.errors import BadRequest
+from gateway.core.filters import Filter
 from gateway.core.languages import LANGUAGE_NAMES
 
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
@@ -30,9 +31,9 @@ NUMBERS: Mapping[str, Bounds] = {
     "compression_ratio_threshold": Bounds(0, 100),
     "timeout_s": Bounds(0.001, math.inf),
 }
-FLAGS: Mapping[str, bool] = {"stream": False, "vad_filter": True}
+FLAGS: Mapping[str, bool] = {"stream": False, "vad_filter": True, "quality": False}
 TEXTS = frozenset({"model", "prompt", "hotwords"})
-CHOICES = frozenset({"language", "response_format", "timestamp_granularities"})
+CHOICES = frozenset({"language", "response_format", "timestamp_granularities", "filters"})
 GRANULARITIES = ("segment", "word")
 # What OpenAI's API or ours knows and this server can't do yet; any value but these is refused.
 UNSUPPORTED: Mapping[str, frozenset[str]] = {
@@ -43,7 +44,7 @@ UNSUPPORTED: Mapping[str, frozenset[str]] = {
     "known_speaker_references": frozenset(),
 }
 _KNOWN = NUMBERS.keys() | FLAGS.keys() | TEXTS | CHOICES | UNSUPPORTED.keys()
-_LISTS = frozenset({"timestamp_granularities", "include", "known_speaker_names", "known_speaker_references"})
+_LISTS = frozenset({"timestamp_granularities", "filters", "include", "known_speaker_names", "known_speaker_references"})
 
 
 class ResponseFormat(StrEnum):
@@ -57,12 +58,13 @@ class ResponseFormat(StrEnum):
 
 
 STREAMED = frozenset({ResponseFormat.JSON, ResponseFormat.TEXT})
+TELLING = frozenset({ResponseFormat.JSON, ResponseFormat.VERBOSE_JSON})
 WITH_TIMES = frozenset({ResponseFormat.SRT, ResponseFormat.VTT, ResponseFormat.VERBOSE_JSON})
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionForm:
-    """A form that was understood; `timeout_s` is None where the client left it to us."""
+    """A form that was understood; `timeout_s` is None where the client left it to us. `quality`: it is to be told."""
 
     model: str
     response_format: ResponseFormat
@@ -70,6 +72,8 @@ class TranscriptionForm:
     vad_filter: bool
     stream: bool
     timeout_s: float | None
+    filters: frozenset[Filter] = frozenset()
+    quality: bool = False
 
 
 def parse(fields: Iterable[tuple[str, str]], *, task: Task, max_timeout_s: float) -> TranscriptionForm:
@@ -97,7 +101,13 @@ def parse(fields: Iterable[tuple[str, str]], *, task: Task, max_timeout_s: float
     if stream and response_format not in STREAMED:
         raise _invalid("stream", f"it needs the response format {' or '.join(sorted(STREAMED))}")
     vad_filter = values.flag("vad_filter")
-    return TranscriptionForm(model, response_format, options, vad_filter, stream, timeout_s)
+    quality = values.flag("quality")
+    for name, given in (("filters", values.filters), ("quality", quality)):
+        if given and response_format not in TELLING:
+            raise _invalid(name, f"it needs the response format {' or '.join(sorted(TELLING))}")
+    return TranscriptionForm(
+        model, response_format, options, vad_filter, stream, timeout_s, frozenset(values.filters), quality
+    )
 
 
 class _Values:
@@ -106,6 +116,7 @@ class _Values:
     def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
         self._values: dict[str, str] = {}
         self.granularities: list[str] = []
+        self.filters: set[Filter] = set()
         for given, value in fields:
             name = given.removesuffix("[]")
             if name in UNSUPPORTED and value.strip().lower() not in UNSUPPORTED[name]:
@@ -114,6 +125,8 @@ class _Values:
                 raise BadRequest("There is no such parameter.", code="unknown_parameter", param=given[:64])
             if name == "timestamp_granularities":
                 self.granularities.append(value)
+            elif name == "filters":
+                self.filters |= _filters(value)
             elif name in self._values:
                 raise _invalid(name, "it is given twice")
             else:
@@ -170,6 +183,13 @@ class _Values:
                 raise _invalid(param, "it must be segment or word")
             if response_format is not ResponseFormat.VERBOSE_JSON:
                 raise _invalid(param, "it needs the response format verbose_json")
+
+
+def _filters(value: str) -> set[Filter]:
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    if unknown := set(names) - set(Filter):
+        raise _invalid("filters", f"{len(unknown)} of them are none of {', '.join(Filter)}")
+    return {Filter(name) for name in names}
 
 
 def _invalid(name: str, why: str) -> BadRequest:

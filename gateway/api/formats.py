@@ -4,21 +4,22 @@ import math
 from typing import Any
 
 from gateway.api.form import ResponseFormat
-from gateway.core.audio import Segment, Task, Word
+from gateway.core.audio import Task, Word
+from gateway.core.cues import VTT_HEADER, srt_cue, vtt_cue
+from gateway.core.filters import quality
 from gateway.core.languages import LANGUAGE_NAMES
 from gateway.core.stitching import FileTranscript, PlacedSegment
 
-MS_PER_S = 1000
 _UNKNOWN_LANGUAGE = "unknown"
 
 
-def as_json(transcript: FileTranscript) -> dict[str, Any]:
-    """OpenAI's `json`."""
-    return {"text": transcript.text, "usage": _usage(transcript)}
+def as_json(transcript: FileTranscript, *, judged: bool = False) -> dict[str, Any]:
+    """OpenAI's `json`, with what was left out, and with its quality where it is to be `judged`."""
+    return {"text": transcript.text, "usage": _usage(transcript), **_honesty(transcript, judged=judged)}
 
 
-def as_verbose_json(transcript: FileTranscript, task: Task, *, words: bool) -> dict[str, Any]:
-    """OpenAI's `verbose_json`; `language` is the English name, "unknown" where nothing was said."""
+def as_verbose_json(transcript: FileTranscript, task: Task, *, words: bool, judged: bool = False) -> dict[str, Any]:
+    """As `as_json`, OpenAI's `verbose_json`; `language` is the English name, "unknown" where nothing was said."""
     timed = [_word(word) for placed in transcript.segments for word in placed.segment.words]
     return {
         "task": task.value,
@@ -28,16 +29,28 @@ def as_verbose_json(transcript: FileTranscript, task: Task, *, words: bool) -> d
         "segments": [_segment(number, placed) for number, placed in enumerate(transcript.segments)],
         **({"words": timed} if words else {}),
         "usage": _usage(transcript),
+        **_honesty(transcript, judged=judged),
     }
 
 
 def as_text(transcript: FileTranscript, response_format: ResponseFormat) -> str:
     """`text`, `srt` or `vtt`."""
+    phrases = [(each.segment.start_s, each.segment.end_s, each.segment.text) for each in transcript.segments]
     if response_format is ResponseFormat.SRT:
-        return _srt([placed.segment for placed in transcript.segments])
+        return "".join(srt_cue(number, *phrase) for number, phrase in enumerate(phrases, start=1))
     if response_format is ResponseFormat.VTT:
-        return _vtt([placed.segment for placed in transcript.segments])
+        return VTT_HEADER + "".join(vtt_cue(*phrase) for phrase in phrases)
     return transcript.text + "\n"
+
+
+def _honesty(transcript: FileTranscript, *, judged: bool) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    if transcript.filtered:
+        told["filtered"] = [{"reason": each.reason, "text": each.text} for each in transcript.filtered]
+    if judged:
+        of_all = quality([placed.segment for placed in transcript.segments])
+        told["quality"] = {"level": of_all.level.value, "reason_codes": list(of_all.reason_codes)}
+    return told
 
 
 def _usage(transcript: FileTranscript) -> dict[str, Any]:
@@ -63,36 +76,3 @@ def _segment(number: int, placed: PlacedSegment) -> dict[str, Any]:
 
 def _word(word: Word) -> dict[str, Any]:
     return {"word": word.text.strip(), "start": round(word.start_s, 3), "end": round(word.end_s, 3)}
-
-
-def _srt(segments: list[Segment]) -> str:
-    cues = (
-        f"{number}\n{_clock(segment.start_s, ',')} --> {_clock(segment.end_s, ',')}\n{_line(segment.text)}\n\n"
-        for number, segment in enumerate(segments, start=1)
-    )
-    return "".join(cues)
-
-
-def _vtt(segments: list[Segment]) -> str:
-    cues = (
-        f"{_clock(segment.start_s, '.')} --> {_clock(segment.end_s, '.')}\n{_escaped(_line(segment.text))}\n\n"
-        for segment in segments
-    )
-    return "WEBVTT\n\n" + "".join(cues)
-
-
-def _clock(time_s: float, decimal_mark: str) -> str:
-    seconds, ms = divmod(round(time_s * MS_PER_S), MS_PER_S)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:02d}:{minutes:02d}:{seconds:02d}{decimal_mark}{ms:03d}"
-
-
-def _line(text: str) -> str:
-    """One line without the arrow: either would end a cue early."""
-    return " ".join(text.split()).replace("-->", "->")
-
-
-def _escaped(text: str) -> str:
-    """Text of a WebVTT cue, where & and < begin markup."""
-    return text.replace("&", "&amp;").replace("<", "&lt;")

@@ -8,6 +8,7 @@ from gateway.core.admission import Admission
 from gateway.core.api_keys import ApiKey
 from gateway.dispatch import Dispatch
 from gateway.key_file import KeyFile
+from gateway.live.contexts import Contexts
 from gateway.live.registry import Registry
 from gateway.settings import Settings
 from gateway.telemetry import Telemetry
@@ -21,6 +22,7 @@ DISPATCH = web.AppKey("dispatch", Dispatch)
 STOPPING = web.AppKey("stopping", asyncio.Event)
 DRAINING = web.AppKey("draining", asyncio.Event)
 LIVE = web.AppKey("live", Registry)
+CONTEXTS = web.AppKey("contexts", Contexts)
 STARTED_AT_UNIX_S = web.AppKey("started_at_unix_s", int)
 ORIGINS = web.AppKey("origins", frozenset[str])
 OPENAPI = web.AppKey("openapi", bytes)

@@ -33,6 +33,7 @@ REPLIES: Mapping[type[errors.TritoneError], Row] = {
     errors.Forbidden: Row(403, 1008, "permission_error"),
     errors.BadAudio: Row(400, 1007, "invalid_request_error"),
     errors.UnsupportedAudio: Row(415, 1003, "invalid_request_error"),
+    errors.UnusableAudio: Row(422, 1007, "invalid_request_error"),
     errors.AudioTooLong: Row(413, 1009, "invalid_request_error"),
     errors.IdleTimeout: Row(408, 1008, "invalid_request_error"),
     errors.QuotaExceeded: Row(429, 1008, "rate_limit_error"),

@@ -7,7 +7,18 @@ from typing import TypeAlias
 
 from aiohttp import web
 
-from gateway.api import documentation, health, models, realtime, schemas, sessions, stream, transcriptions
+from gateway.api import (
+    documentation,
+    health,
+    models,
+    posting_schemas,
+    realtime,
+    schemas,
+    sessions,
+    stream,
+    transcriptions,
+    utterance,
+)
 from gateway.api.schemas import Answers, Content, Schema
 from gateway.core import errors
 from gateway.core.errors import TritoneError
@@ -41,6 +52,11 @@ class Route:
 
 _FILE_ERRORS: Errors = (
     *(errors.BadRequest, errors.NotFound, errors.BadAudio, errors.UnsupportedAudio, errors.AudioTooLong),
+    *(errors.IdleTimeout, errors.Overloaded, errors.ShuttingDown, errors.DeadlineExceeded),
+    *(errors.ModelUnavailable, errors.ModelFailed),
+)
+_POSTED_ERRORS: Errors = (
+    *(errors.BadRequest, errors.NotFound, errors.UnusableAudio, errors.AudioTooLong, errors.QuotaExceeded),
     *(errors.IdleTimeout, errors.Overloaded, errors.ShuttingDown, errors.DeadlineExceeded),
     *(errors.ModelUnavailable, errors.ModelFailed),
 )
@@ -102,6 +118,23 @@ ROUTES: tuple[Route, ...] = (
     _order("load", models.load),
     _order("unload", models.unload),
     _order("reload", models.reload),
+    Route(
+        method="POST",
+        path="/utterance",
+        handler=utterance.utterance,
+        answers=posting_schemas.UTTERANCE,
+        errors=_POSTED_ERRORS,
+        body=lambda settings: posting_schemas.utterance_body(max_timeout_s=settings.request_timeout_s),
+    ),
+    Route(
+        method="POST",
+        path="/reset",
+        handler=utterance.reset,
+        answers=posting_schemas.RESET,
+        errors=_POSTED_ERRORS,
+        body=lambda _: posting_schemas.reset_body(),
+    ),
+    _public("/health", health.health, schemas.HEALTH),
     _public("/livez", health.livez, schemas.LIVE),
     _public("/readyz", health.readyz, schemas.READY),
     Route(path="/metrics", handler=health.metrics, answers=schemas.METRICS),

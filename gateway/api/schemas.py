@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 from gateway.api.form import FLAGS, GRANULARITIES, NUMBERS, UNSUPPORTED, ResponseFormat
 from gateway.core import messages
 from gateway.core.fields import IDENTIFIER
-from gateway.core.filters import Filter
+from gateway.core.filters import Filter, QualityLevel
 from gateway.core.languages import LANGUAGE_NAMES
 from gateway.core.session_config import MAX_AUDIO_CONTEXT_MS, MAX_UTTERANCE_MS
 
@@ -59,6 +59,9 @@ def json(schema: Schema, *, status: int = 200) -> Answers:
 
 ERROR = record(error=record(message=TEXT, type=TEXT, param=maybe(TEXT), code=maybe(TEXT)))
 
+FILTERED = many(record(reason=TEXT, text=TEXT))
+QUALITY = record(level=one_of(*QualityLevel), reason_codes=many(TEXT))
+_HONESTY = {"filtered": FILTERED, "quality": QUALITY}
 _USAGE = record(type={"const": "duration"}, seconds=COUNT)
 _SEGMENT = record(
     **dict.fromkeys(("id", "seek"), COUNT),
@@ -67,7 +70,7 @@ _SEGMENT = record(
     tokens=many(COUNT),
 )
 _VERBOSE = record(
-    {"words": many(record(word=TEXT, start=NUMBER, end=NUMBER))},
+    {"words": many(record(word=TEXT, start=NUMBER, end=NUMBER)), **_HONESTY},
     task=one_of("transcribe", "translate"),
     language=TEXT,
     duration=NUMBER,
@@ -77,7 +80,7 @@ _VERBOSE = record(
 )
 TRANSCRIPTIONS: Answers = {
     200: {
-        "application/json": {"anyOf": [record(text=TEXT, usage=_USAGE), _VERBOSE]},
+        "application/json": {"anyOf": [record(_HONESTY, text=TEXT, usage=_USAGE), _VERBOSE]},
         **dict.fromkeys(("text/plain", "application/x-subrip", "text/vtt", "text/event-stream"), TEXT),
     }
 }
@@ -108,18 +111,28 @@ SESSION = json(_SESSION)
 SESSION_DELETED = json(record(id=TEXT, object={"const": "session"}, deleted={"const": True}))
 
 LIVE = json(record(status={"const": "ok"}))
-_CHECKS = record(draining=TEXT, model=TEXT, admission=TEXT)
+_CHECKS = record(draining=TEXT, triton=TEXT, model=TEXT, admission=TEXT)
 _READY = record(status=one_of("ok", "unavailable"), checks=_CHECKS, endpoints=_ENDPOINTS)
 READY: Answers = {**json(_READY), **json(_READY, status=503)}
+_HEALTH = record(
+    status=one_of("ok", "unavailable"),
+    checks=_CHECKS,
+    endpoints=_ENDPOINTS,
+    model=TEXT,
+    models={"type": "object", "additionalProperties": TEXT},
+    permits=record(limit=COUNT, in_use=COUNT, waiting=COUNT),
+    requests=record(limit=COUNT, inside=COUNT),
+)
+HEALTH: Answers = {**json(_HEALTH), **json(_HEALTH, status=503)}
 METRICS: Answers = {200: {"text/plain": TEXT}}
 DOCUMENT = json({"type": "object"})
 PAGE: Answers = {200: {"text/html": TEXT}}
 ASSET: Answers = {200: {"text/javascript": TEXT, "text/css": TEXT}}
 UPGRADE: Answers = {101: {}}
 
-_NAME = {"type": "string", "pattern": f"^{IDENTIFIER}$"}
+NAME = {"type": "string", "pattern": f"^{IDENTIFIER}$"}
 STREAM_QUERY: Mapping[str, Schema] = {
-    **dict.fromkeys(("model", "session_id", "resume_token"), _NAME),
+    **dict.fromkeys(("model", "session_id", "resume_token"), NAME),
     "language": one_of("auto", *LANGUAGE_NAMES),
     "prompt": {"type": "string", "maxLength": messages.MAX_TEXT_CHARS},
     "encoding": one_of(*messages.Encoding),
@@ -131,7 +144,7 @@ STREAM_QUERY: Mapping[str, Schema] = {
     **dict.fromkeys(("interim_results", "word_timestamps", "text_context", "quality"), FLAG),
     "filters": {**TEXT, "description": f"{', '.join(Filter)}, divided by commas"},
 }
-REALTIME_QUERY: Mapping[str, Schema] = {"intent": {"const": "transcription"}, "model": _NAME}
+REALTIME_QUERY: Mapping[str, Schema] = {"intent": {"const": "transcription"}, "model": NAME}
 
 _NUMBER_TEXTS = {
     "temperature": "Of sampling; 0 is the fallback ladder.",
@@ -144,6 +157,7 @@ _NUMBER_TEXTS = {
 _FLAG_TEXTS = {
     "stream": "Answer with events while the text is made.",
     "vad_filter": "Cut at pauses, leave silence out.",
+    "quality": "Tell how far the text can be trusted.",
 }
 
 
@@ -167,6 +181,7 @@ def transcription_form(*, max_timeout_s: float) -> Content:
             "hotwords": {**TEXT, "description": "Words to expect; at most 224 tokens."},
             "response_format": {**one_of(*ResponseFormat), "default": ResponseFormat.JSON.value},
             "timestamp_granularities[]": many(one_of(*GRANULARITIES)),
+            "filters[]": {**many(one_of(*Filter)), "description": "What is taken out of the text, and told."},
             **numbers,
             **flags,
             **constant,

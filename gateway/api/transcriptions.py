@@ -1,7 +1,7 @@
 """OpenAI's POST /v1/audio/transcriptions and /v1/audio/translations, at once or as events."""
 
 import time
-from contextlib import ExitStack
+from functools import partial
 
 from aiohttp import web
 
@@ -9,10 +9,11 @@ from gateway.api.entrance import entered
 from gateway.api.events import EVENTS, EventStream
 from gateway.api.form import ResponseFormat, TranscriptionForm, parse
 from gateway.api.formats import as_json, as_text, as_verbose_json
-from gateway.api.keys import ADMISSION, DISPATCH, REQUEST_ID, SETTINGS, TELEMETRY
+from gateway.api.keys import DISPATCH, REQUEST_ID, SETTINGS, TELEMETRY
 from gateway.api.models import served_model
 from gateway.api.replies import json_response
 from gateway.api.uploads import Upload, received
+from gateway.audio.decode import decode
 from gateway.core.audio import Task
 from gateway.core.deadline import Deadline
 from gateway.core.stitching import FileTranscript, Part, added
@@ -34,11 +35,10 @@ async def translations(request: web.Request) -> web.StreamResponse:
 
 async def _reply(request: web.Request, task: Task) -> web.StreamResponse:
     app = request.app
-    with entered(app) as arrival, ExitStack() as inside:
+    with entered(app) as entrance:
         started_at_s = time.monotonic()
         async with received(request, app[SETTINGS]) as upload:
-            inside.enter_context(app[ADMISSION].enter())
-            arrival.release()
+            entrance.uploaded()
             app[TELEMETRY].stage_seconds.labels("upload").observe(time.monotonic() - started_at_s)
             app[TELEMETRY].upload_bytes.inc(upload.file_bytes or 0)
             form = parse(upload.fields, task=task, max_timeout_s=app[SETTINGS].request_timeout_s)
@@ -47,9 +47,9 @@ async def _reply(request: web.Request, task: Task) -> web.StreamResponse:
                 return await _streamed(request, upload, form, model)
             transcript = await _transcript(request, upload, form, model)
     if form.response_format is ResponseFormat.VERBOSE_JSON:
-        return json_response(as_verbose_json(transcript, task, words=form.options.word_timestamps))
+        return json_response(as_verbose_json(transcript, task, words=form.options.word_timestamps, judged=form.quality))
     if form.response_format is ResponseFormat.JSON:
-        return json_response(as_json(transcript))
+        return json_response(as_json(transcript, judged=form.quality))
     content_type = CONTENT_TYPES.get(form.response_format, "text/plain")
     return web.Response(text=as_text(transcript, form.response_format), content_type=content_type)
 
@@ -66,7 +66,7 @@ async def _streamed(request: web.Request, upload: Upload, form: TranscriptionFor
             await events.send({"type": "transcript.text.delta", "delta": delta})
 
     transcript = await _transcript(request, upload, form, model, tell)
-    await events.send({"type": "transcript.text.done", **as_json(transcript)})
+    await events.send({"type": "transcript.text.done", **as_json(transcript, judged=form.quality)})
     await events.done()
     return events.response
 
@@ -80,10 +80,11 @@ async def _transcript(
         model=model,
         options=form.options,
         deadline=Deadline.after(form.timeout_s or settings.request_timeout_s, now_s=time.monotonic()),
+        filters=form.filters,
     )
     cuts = FileCuts(
         upload.file,
-        max_audio_s=settings.max_audio_s,
+        partial(decode, max_audio_s=settings.max_audio_s),
         config=settings.file_segmenter,
         vad=settings.file_vad if form.vad_filter else "none",
     )

@@ -54,7 +54,7 @@ async def received(request: web.Request, settings: Settings) -> AsyncIterator[Up
 
 
 async def _receive(request: web.Request, upload: Upload, settings: Settings) -> None:
-    pace = _Pace(request, settings)
+    pace = Pace(request, settings)
     try:
         reader = await request.multipart()
         while (part := await pace.within(reader.next())) is not None:
@@ -73,7 +73,7 @@ def _is_plain(part: BodyPartReader) -> bool:
     return part.headers.get("Content-Transfer-Encoding", "binary").lower() in ("binary", "8bit", "7bit")
 
 
-async def _receive_file(part: BodyPartReader, upload: Upload, pace: "_Pace", settings: Settings) -> None:
+async def _receive_file(part: BodyPartReader, upload: Upload, pace: "Pace", settings: Settings) -> None:
     if upload.file_bytes is not None:
         raise BadRequest("The form has more than one file.", code="invalid_form", param=FILE_FIELD)
     upload.file_bytes = 0
@@ -84,7 +84,7 @@ async def _receive_file(part: BodyPartReader, upload: Upload, pace: "_Pace", set
         upload.file.write(chunk)
 
 
-async def _receive_field(part: BodyPartReader, name: str, upload: Upload, pace: "_Pace", settings: Settings) -> None:
+async def _receive_field(part: BodyPartReader, name: str, upload: Upload, pace: "Pace", settings: Settings) -> None:
     if len(upload.fields) >= MAX_FIELDS:
         raise BadRequest(f"The form has more than {MAX_FIELDS} fields.", code="invalid_form")
     value = bytearray()
@@ -100,7 +100,7 @@ async def _receive_field(part: BodyPartReader, name: str, upload: Upload, pace: 
         raise BadRequest("The field is not UTF-8 text.", code="invalid_parameter", param=name) from None
 
 
-class _Pace:
+class Pace:
     """Bounds how slowly a body may come: the longest pause, the mean rate, the whole time."""
 
     def __init__(self, request: web.Request, settings: Settings) -> None:

@@ -1,13 +1,11 @@
-"""Cuts a whole file into utterances, in one pass and in memory that does not grow with it."""
+"""Cuts audio that is all there into utterances, in one pass and in memory that does not grow with it."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import numpy as np
 
-from gateway.audio.decode import decode
-from gateway.core.audio import FRAME_SAMPLES, SAMPLE_RATE_HZ
+from gateway.core.audio import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
 from gateway.core.framing import Framer
 from gateway.core.segmenter import Event, Segmenter, SegmenterConfig, UtteranceCut
 from gateway.ports import SpeechScorer
@@ -20,17 +18,17 @@ class AudioEnd:
     duration_s: float
 
 
-def cut_file(
-    file: BinaryIO, *, max_audio_s: float, config: SegmenterConfig, scorer: SpeechScorer
+def cut_audio(
+    pieces: Iterable[Samples], *, config: SegmenterConfig, scorer: SpeechScorer
 ) -> Generator[UtteranceCut | AudioEnd, None, None]:
-    """Yields the utterances of a seekable file in order, then one AudioEnd.
+    """Yields the utterances of `pieces`, shape (n,), in order, then one AudioEnd.
 
-    Blocking work for a worker thread; closing the generator ends it. Raises what `decode` raises, possibly after the
-    first utterances. `scorer` is a fresh one.
+    Blocking work for a worker thread. Raises what `pieces` raises, possibly after the first utterances. `scorer` is a
+    fresh one.
     """
     framer = Framer()
     segmenter = Segmenter(config)
-    for samples in decode(file, max_audio_s=max_audio_s):
+    for samples in pieces:
         frames = framer.push(samples)
         yield from _cuts(segmenter.push(frames, scorer.score(frames)))
     rest = framer.finish()

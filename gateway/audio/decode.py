@@ -17,6 +17,7 @@ from gateway.core.errors import AudioTooLong, BadAudio, UnsupportedAudio
 
 MAX_CHANNELS = 8
 READ_BUFFER_BYTES = 65_536
+CONTAINERS = ("wav", "flac", "mp3", "mp4", "m4a", "aac", "ogg", "webm", "mpeg")
 DEMUXERS = ("wav", "flac", "mp3", "aac", "ogg", "matroska", "mpeg")
 DECODERS = (
     *(f"pcm_{name}" for name in ("u8", "s8", "s16le", "s16be", "s24le", "s24be", "s32le", "s32be")),
@@ -31,20 +32,23 @@ SIGNATURES = (
 )
 
 
-def decode(file: BinaryIO, *, max_audio_s: float) -> Generator[Samples, None, None]:
+def decode(file: BinaryIO, *, max_audio_s: float, container: str | None = None) -> Generator[Samples, None, None]:
     """Yields the first audio stream of a seekable file, shape (n,), about a second at a time.
 
     What is damaged or cut off is left out: a file is as long as what could be decoded of it. FFmpeg sees the file
     object, no name, and may open nothing else; demuxers and decoders are those of the lists above. Closing the
-    generator ends the work. Memory is a few seconds of audio, whatever the file claims.
+    generator ends the work. Memory is a few seconds of audio, whatever the file claims. With a `container`, one of
+    CONTAINERS, the file has to be one.
 
     Raises UnsupportedAudio (container, codec, channels, sample rate), BadAudio (empty, no audio stream, nothing that
     can be decoded), AudioTooLong (as soon as more than `max_audio_s` came out, or at once where container and packets
     say so), and what `file` raises.
     """
     decoded_samples = 0
-    with _open(file, max_audio_s) as container:
-        for samples in _mono(_frames(container, _first_audio_stream(container))):
+    with _open(file, max_audio_s) as opened:
+        if container and container not in opened.format.name.split(","):
+            raise BadAudio(f"The file is no {container}.", param="file")
+        for samples in _mono(_frames(opened, _first_audio_stream(opened))):
             decoded_samples += len(samples)
             if decoded_samples > max_audio_s * SAMPLE_RATE_HZ:
                 raise _too_long(max_audio_s)

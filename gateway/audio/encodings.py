@@ -1,8 +1,8 @@
 """Live audio in: bytes of any encoding a session may send, in pieces of any length, to 16 kHz mono."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,19 +52,26 @@ def push_in_pieces(decoder: LiveDecoder, data: bytes) -> Iterator[Samples]:
         yield decoder.push(data[at : at + PIECE_BYTES])
 
 
-def decode_body(decoder: LiveDecoder, body: bytes, *, max_audio_s: float) -> Samples:
-    """All that one request brought, shape (n,). Blocking work for a worker thread.
+def decode_packed(file: BinaryIO, decoder: LiveDecoder, *, max_audio_s: float) -> Generator[Samples, None, None]:
+    """Yields what a file without a container holds, shape (n,). Blocking work for a worker thread.
 
-    Raises AudioTooLong as soon as more than `max_audio_s` came out, and what `decoder` raises.
+    Raises BadAudio where that is nothing, AudioTooLong as soon as more than `max_audio_s` came out, and what `decoder`
+    raises.
     """
-    pieces: list[Samples] = []
-    samples = 0
-    for piece in push_in_pieces(decoder, body):
-        pieces.append(piece)
-        samples += len(piece)
-        if samples > max_audio_s * SAMPLE_RATE_HZ:
+    decoded_samples = 0
+    for samples in _all_of(file, decoder):
+        decoded_samples += len(samples)
+        if decoded_samples > max_audio_s * SAMPLE_RATE_HZ:
             raise AudioTooLong(f"The audio is longer than {max_audio_s:g} seconds.", param="audio")
-    return np.concatenate([*pieces, decoder.finish()])
+        yield samples
+    if not decoded_samples:
+        raise BadAudio("There is no audio.", param="audio")
+
+
+def _all_of(file: BinaryIO, decoder: LiveDecoder) -> Iterator[Samples]:
+    while data := file.read(PIECE_BYTES):
+        yield decoder.push(data)
+    yield decoder.finish()
 
 
 class _PcmFormat(NamedTuple):

@@ -51,7 +51,15 @@ class EverythingScorer:
         return [1.0] * (len(frames) // FRAME_SAMPLES)
 
 
-SCORERS: Mapping[str, Callable[[], SpeechScorer]] = MappingProxyType({"webrtc": WebRtcScorer, "none": EverythingScorer})
+def _silero() -> SpeechScorer:
+    from gateway.audio.silero import SileroScorer  # noqa: PLC0415 - its runtime is 30 MB that the default doesn't need
+
+    return SileroScorer()
+
+
+SCORERS: Mapping[str, Callable[[], SpeechScorer]] = MappingProxyType(
+    {"webrtc": WebRtcScorer, "silero": _silero, "none": EverythingScorer}
+)
 
 
 def scorer_for(name: str) -> SpeechScorer:

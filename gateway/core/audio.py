@@ -64,9 +64,11 @@ class DecodeOptions:
     prompt: str | None = None
     hotwords: str | None = None
     beam_size: int | None = None
+    patience: float | None = None
     temperature: float | None = None
     timestamps: bool = False
     word_timestamps: bool = False
+    language_probabilities: bool = False
     no_speech_threshold: float | None = None
     log_prob_threshold: float | None = None
     compression_ratio_threshold: float | None = None
@@ -98,11 +100,23 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class Filtered:
+    """A text that was left out, and why; the text is empty where audio was not decoded."""
+
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
-    """What the model made of one utterance. Times are seconds; `language` is an ISO-639-1 code."""
+    """What the model made of one utterance. Times are seconds; `language` is an ISO-639-1 code.
+
+    `filtered` is what `text` leaves out; `language_probabilities` are there where they were asked for.
+    """
 
     text: str
     language: str
     language_probability: float
     segments: tuple[Segment, ...] = ()
     language_probabilities: dict[str, float] = field(default_factory=dict)
+    filtered: tuple[Filtered, ...] = ()

@@ -23,7 +23,8 @@ class Delivery:
     `broken_by` is the error of a model that failed too often in a row: everything fails by it from then on.
     """
 
-    def __init__(self, limits: SessionLimits) -> None:
+    def __init__(self, limits: SessionLimits, context: Context | None = None) -> None:
+        """It goes on from `context`, and teaches it."""
         self.pending = Pending()
         self.replay = ReplayLog(limits.replay_finals)
         self.finals = 0
@@ -32,7 +33,7 @@ class Delivery:
         self._finals_in_flight = limits.finals_in_flight
         self._max_failures = limits.max_failures
         self._failures = 0
-        self._context = Context()
+        self._context = context or Context()
 
     def forget(self) -> None:
         """What is added from now on knows nothing of what was before, not even of what is still on its way."""
@@ -116,9 +117,10 @@ def _transcribe(waiting: Waiting) -> Transcribe:
         options = replace(options, prompt=None)
     lead = waiting.context.lead(config)
     waiting.lead_samples = len(lead)
-    if len(lead):
-        # Only by the times of its words can the lead be taken out again.
+    if config.audio_context_ms:
+        # Only by the times of the words can the lead be taken out again, of this text or of the next prompt.
         options = replace(options, word_timestamps=True)
+    if len(lead):
         start_sample = utterance.start_sample - len(lead)
         utterance = Utterance(utterance.index, start_sample, np.concatenate((lead, utterance.samples)))
     waiting.options = options

@@ -1,12 +1,12 @@
 """What a session asks of its shell, and what it tells its client: typed, before any wire format."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-from gateway.core.audio import CutReason, DecodeOptions, Segment, Utterance, Word
+from gateway.core.audio import CutReason, DecodeOptions, Filtered, Segment, Utterance, Word
 from gateway.core.errors import TritoneError
-from gateway.core.filters import Filtered, Quality
+from gateway.core.filters import Quality
 
 
 class PressureAction(StrEnum):
@@ -65,6 +65,7 @@ class Final:
     words: tuple[Word, ...] | None = None
     filtered: tuple[Filtered, ...] = ()
     quality: Quality | None = None
+    language_probabilities: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,12 @@ class UnsupportedAudio(TritoneError):
     code = "unsupported_audio"
 
 
+class UnusableAudio(TritoneError):
+    """Audio in a well-formed JSON request that can't be decoded, or is too long."""
+
+    code = "invalid_audio"
+
+
 class AudioTooLong(TritoneError):
     """More bytes or more seconds than a limit allows."""
 

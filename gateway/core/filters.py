@@ -1,12 +1,12 @@
 """Keeps the text honest: what is not worth decoding, what the model is known to invent, and how far to trust it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 
-from gateway.core.audio import SAMPLE_RATE_HZ, Samples, Segment
+from gateway.core.audio import SAMPLE_RATE_HZ, Filtered, Samples, Segment, Transcript
 from gateway.core.phrases import CREDITS, FILLERS, POLITE_ENDINGS
 from gateway.core.words import compared, normalized, split_words
 
@@ -34,14 +34,6 @@ class Filter(StrEnum):
     PROMPT_ECHO = "prompt_echo"
     FILLERS = "fillers"
     SILENCE_PHRASES = "silence_phrases"
-
-
-@dataclass(frozen=True, slots=True)
-class Filtered:
-    """A text that was left out, and why; the text is empty where audio was not decoded."""
-
-    reason: str
-    text: str
 
 
 class QualityLevel(StrEnum):
@@ -110,6 +102,16 @@ class Heard:
     language: str | None
     prompt: str | None
     level: QualityLevel
+
+
+def without_filtered(transcript: Transcript, filters: frozenset[Filter], prompt: str | None) -> Transcript:
+    """`transcript` with a text without what `filters` take out, which is told; the segments stay what the model said.
+
+    `prompt` is what it was decoded with.
+    """
+    heard = Heard(language=transcript.language, prompt=prompt, level=quality(transcript.segments).level)
+    text, filtered = apply_filters(transcript.text, filters, heard)
+    return replace(transcript, text=text, filtered=transcript.filtered + filtered)
 
 
 def apply_filters(text: str, filters: frozenset[Filter], heard: Heard) -> tuple[str, tuple[Filtered, ...]]:

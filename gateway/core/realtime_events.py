@@ -37,6 +37,7 @@ class _Item:
     gap: str = ""
     audio_ms: int = 0
     error: TritoneError | None = None
+    filtered: list[dict[str, str]] = field(default_factory=list)
     committed: bool = False
 
 
@@ -123,6 +124,7 @@ class RealtimeEvents:
             item.texts.append(item.gap + outcome.text if item.texts and outcome.text else outcome.text)
             item.gap = "" if outcome.language in UNSPACED_LANGUAGES else " "
             item.audio_ms += outcome.end_ms - outcome.start_ms
+            item.filtered += [{"reason": each.reason, "text": each.text} for each in outcome.filtered]
         item.open.remove(outcome.index)
         item.said_of_first = ""
         return events + self._end_if_done(item)
@@ -157,7 +159,10 @@ class RealtimeEvents:
         if item.error is not None:
             return [self._event(f"{_TRANSCRIPTION}.failed", **about, error=self._told(item.error))]
         usage = {"type": "duration", "seconds": item.audio_ms / 1000}
-        return [self._event(f"{_TRANSCRIPTION}.completed", **about, transcript="".join(item.texts), usage=usage)]
+        told: dict[str, Any] = {"transcript": "".join(item.texts), "usage": usage}
+        if item.filtered:
+            told["filtered"] = item.filtered
+        return [self._event(f"{_TRANSCRIPTION}.completed", **about, **told)]
 
     def _errored(self, errored: Errored) -> list[Event]:
         return [self.error(errored.error)]

@@ -24,6 +24,7 @@ class SessionConfig:
 
     `options.language` None locks the language in once it was detected. Without `endpointing` everything is speech, and
     only `finalize` and `max_utterance_ms` cut. `audio_context_ms` of the utterance before is decoded again in front.
+    `keeps_text`: the text is remembered, for a config with `text_context` that follows.
     """
 
     model: str
@@ -33,6 +34,7 @@ class SessionConfig:
     interim_results: bool = False
     partial_interval_ms: int = 700
     text_context: bool = False
+    keeps_text: bool = False
     audio_context_ms: int = 0
     filters: frozenset[Filter] = frozenset()
     quality: bool = False

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.core.audio import Segment, Task, Transcript
+from gateway.core.audio import Filtered, Segment, Task, Transcript
 from gateway.core.languages import UNSPACED_LANGUAGES
 from gateway.core.timeline import placed
 
@@ -31,12 +31,16 @@ class PlacedSegment:
 
 @dataclass(frozen=True, slots=True)
 class FileTranscript:
-    """What was said in a file. `language` is an ISO code, or None when nothing was said and none was asked for."""
+    """What was said in a file. `language` is an ISO code, or None when nothing was said and none was asked for.
+
+    `filtered` is what `text` leaves out.
+    """
 
     text: str
     language: str | None
     duration_s: float
     segments: tuple[PlacedSegment, ...]
+    filtered: tuple[Filtered, ...] = ()
 
 
 def stitch(parts: Sequence[Part], *, duration_s: float, task: Task, language: str | None) -> FileTranscript:
@@ -54,7 +58,8 @@ def stitch(parts: Sequence[Part], *, duration_s: float, task: Task, language: st
         for part in parts
         for segment in part.transcript.segments
     )
-    return FileTranscript(text, language or _most_spoken(parts), duration_s, segments)
+    filtered = tuple(each for part in parts for each in part.transcript.filtered)
+    return FileTranscript(text, language or _most_spoken(parts), duration_s, segments, filtered)
 
 
 def added(before: str, text: str, *, language: str | None, task: Task) -> str:

@@ -79,6 +79,16 @@ class Fleet:
         return {endpoint.address: endpoint.warden.problem for endpoint in self.endpoints}
 
     @property
+    def reachable(self) -> bool:
+        """Whether any Triton answered the last time it was asked for its models."""
+        return any(endpoint.warden.reachable for endpoint in self.endpoints)
+
+    def problem_of(self, model: str) -> str | None:
+        """Why a request to this model would not be served now, or None. Raises NotFound."""
+        problems = [health.problem for health in self._healths(model)]
+        return problems[0] if all(problems) else None
+
+    @property
     def models(self) -> tuple[str, ...]:
         """The names of the models that are watched anywhere, the default first."""
         return tuple(dict.fromkeys(model for endpoint in self.endpoints for model in endpoint.warden.models))

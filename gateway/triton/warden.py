@@ -43,6 +43,7 @@ class Warden:
 
     def __init__(self, triton: Control, telemetry: Telemetry, limits: WardenLimits, changes: Changes) -> None:
         self.index: tuple[IndexEntry, ...] = ()
+        self.reachable = False
         self.foreign: set[str] = set()
         self._triton = triton
         self._telemetry = telemetry
@@ -114,8 +115,13 @@ class Warden:
     async def discover(self) -> None:
         """Reads Triton's index, and watches the models it has loaded since. The last index stays if there is none."""
         deadline = Deadline.after(_INDEX_TIMEOUT_S, now_s=time.monotonic())
-        with suppress(TritoneError):
+        try:
             self.index = await self._triton.index(deadline=deadline)
+        except TritoneError:
+            self.reachable = False
+            return
+        self.reachable = True
+        with suppress(TritoneError):
             for entry in self.index:
                 name = entry.name
                 if entry.state != READY or name in self._keepers or name in self.foreign:

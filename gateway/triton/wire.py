@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.core.audio import DecodeOptions, Segment, Transcript, Word
+from gateway.core.audio import DecodeOptions, Filtered, Segment, Transcript, Word
 
 
 def parameters_of(options: DecodeOptions, *, urgent: bool = False) -> dict[str, str | int | float | bool]:
@@ -15,9 +15,11 @@ def parameters_of(options: DecodeOptions, *, urgent: bool = False) -> dict[str, 
         "prompt": options.prompt,
         "hotwords": options.hotwords,
         "beam_size": options.beam_size,
+        "patience": options.patience,
         "temperature": options.temperature,
         "timestamps": options.timestamps,
         "word_timestamps": options.word_timestamps,
+        "language_probabilities": options.language_probabilities,
         "no_speech_threshold": options.no_speech_threshold,
         "log_prob_threshold": options.log_prob_threshold,
         "compression_ratio_threshold": options.compression_ratio_threshold,
@@ -33,7 +35,12 @@ def transcript_of(answer: Mapping[str, Any]) -> Transcript:
         language_probability=float(answer["language_probability"]),
         segments=tuple(_segment(segment) for segment in answer["segments"]),
         language_probabilities=dict(answer.get("language_probabilities") or {}),
+        filtered=tuple(_filtered(answer["filtered"]) if "filtered" in answer else ()),
     )
+
+
+def _filtered(data: Mapping[str, Any]) -> tuple[Filtered]:
+    return (Filtered(_text(data["reason"]), _text(data["text"])),)
 
 
 def _segment(data: Mapping[str, Any]) -> Segment:

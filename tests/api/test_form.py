@@ -75,6 +75,8 @@ def test_what_changes_nothing_is_taken(name: str, value: str) -> None:
         ("beam_size", "2.5", "invalid_parameter"),
         ("beam_size", "inf", "invalid_parameter"),
         ("vad_filter", "perhaps", "invalid_parameter"),
+        ("filters", "fillers,jokes", "invalid_parameter"),
+        ("quality", "good", "invalid_parameter"),
         ("timeout_s", "10.1", "invalid_parameter"),
         ("timestamp_granularities[]", "sentence", "invalid_parameter"),
         ("timestamp_granularities[]", "segment", "invalid_parameter"),
@@ -90,3 +92,18 @@ def test_a_model_must_be_named() -> None:
     with pytest.raises(BadRequest) as caught:
         parse([], task=Task.TRANSCRIBE, max_timeout_s=10)
     assert (caught.value.reason, caught.value.param) == ("missing_required_parameter", "model")
+
+
+@pytest.mark.parametrize(("name", "value"), [("filters", "fillers"), ("quality", "true")])
+@pytest.mark.parametrize("response_format", ["text", "srt", "vtt"])
+def test_what_a_format_cant_tell_is_refused(name: str, value: str, response_format: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        parse([MODEL, ("response_format", response_format), (name, value)], task=Task.TRANSCRIBE, max_timeout_s=10)
+    assert (caught.value.reason, caught.value.param) == ("invalid_parameter", name)
+
+
+def test_filters_come_as_a_list_or_one_by_one() -> None:
+    fields = [MODEL, ("filters", "fillers, repeated_tail"), ("filters[]", "prompt_echo"), ("quality", "true")]
+    form = parse(fields, task=Task.TRANSCRIBE, max_timeout_s=10)
+    assert form.filters == {"fillers", "repeated_tail", "prompt_echo"}
+    assert form.quality

@@ -1,5 +1,6 @@
 from gateway.api.keys import ADMISSION, FLEET, STOPPING
 from gateway.core.errors import ModelUnavailable
+from gateway.core.recovery import Sign
 from tests.fakes import FakeTranscriber
 from tests.serving import Gateway, Start, form, get, post, wav
 
@@ -19,9 +20,14 @@ async def test_readyz_names_what_failed(start: Start) -> None:
         assert reply.status == 503
         assert body["checks"] == {
             "draining": "ok",
+            "triton": "ok",
             "model": "the model can't be reached",
             "admission": "ok",
         }
+        backend.sign = Sign.UNREACHABLE
+        await gateway.app[FLEET].check()
+        _, body = await get(gateway, "/readyz")
+        assert body["checks"]["triton"] == "Triton can't be reached"
         gateway.app[STOPPING].set()
         with gateway.app[ADMISSION].enter():
             _, body = await get(gateway, "/readyz")

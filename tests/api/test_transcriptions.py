@@ -4,7 +4,7 @@ import pytest
 
 from gateway.api.keys import ADMISSION, DRAINING
 from gateway.core import errors
-from gateway.core.audio import Task
+from gateway.core.audio import Filtered, Task
 from tests.fakes import FakeTranscriber
 from tests.serving import Gateway, Start, form, health_of, post, wav
 
@@ -171,3 +171,23 @@ async def test_audio_may_be_too_long_in_seconds(start: Start) -> None:
         reply, body = await post(gateway, form(wav(5.0)))
         assert (reply.status, body["error"]["code"]) == (413, "audio_too_long")
         assert gateway.backend.in_flight == 0
+
+
+@pytest.mark.parametrize("response_format", ["json", "verbose_json"])
+async def test_what_a_filter_takes_out_is_told(gateway: Gateway, response_format: str) -> None:
+    gateway.backend.text = "So uh, we left"
+    _, plain = await post(gateway, form(wav(0.5), response_format=response_format))
+    assert plain["text"] == "So uh, we left"
+    assert not plain.keys() & {"filtered", "quality"}
+    asked = form(wav(0.5), response_format=response_format, filters="fillers", quality="true")
+    _, honest = await post(gateway, asked)
+    assert (honest["text"], honest["filtered"]) == ("So we left", [{"reason": "fillers", "text": "uh,"}])
+    assert honest["quality"] == {"level": "good", "reason_codes": []}
+    _, events = await post(gateway, form(wav(0.5), stream="true", filters="fillers"))
+    assert "uh" not in events.replace('"filtered":[{"reason":"fillers","text":"uh,"}]', "")
+
+
+async def test_what_the_model_left_out_is_told_too(gateway: Gateway) -> None:
+    gateway.backend.left_out = Filtered("no_speech", "Thank you.")
+    _, told = await post(gateway, form(wav(0.5)))
+    assert told["filtered"] == [{"reason": "no_speech", "text": "Thank you."}]

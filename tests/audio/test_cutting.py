@@ -6,7 +6,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from gateway.audio.cutting import AudioEnd, cut_file
+from gateway.audio.cutting import AudioEnd, cut_audio
+from gateway.audio.decode import decode
 from gateway.audio.vad import scorer_for
 from gateway.core.audio import SAMPLE_RATE_HZ, CutReason
 from gateway.core.errors import AudioTooLong
@@ -18,7 +19,7 @@ CONFIG = SegmenterConfig()
 
 
 def cut(data: bytes, scorer: str = "webrtc", config: SegmenterConfig = CONFIG) -> tuple[list[UtteranceCut], AudioEnd]:
-    *cuts, end = cut_file(io.BytesIO(data), max_audio_s=7_200, config=config, scorer=scorer_for(scorer))
+    *cuts, end = cut_audio(decode(io.BytesIO(data), max_audio_s=7_200), config=config, scorer=scorer_for(scorer))
     assert isinstance(end, AudioEnd)
     assert all(isinstance(event, UtteranceCut) for event in cuts)
     return [event for event in cuts if isinstance(event, UtteranceCut)], end
@@ -62,9 +63,8 @@ def test_a_file_of_whole_frames_has_no_rest() -> None:
 
 
 def test_a_file_that_is_too_long_gives_what_came_before() -> None:
-    events = cut_file(
-        io.BytesIO(with_flac_length(silent_flac(0.1), 0)), max_audio_s=90, config=CONFIG, scorer=scorer_for("none")
-    )
+    pieces = decode(io.BytesIO(with_flac_length(silent_flac(0.1), 0)), max_audio_s=90)
+    events = cut_audio(pieces, config=CONFIG, scorer=scorer_for("none"))
     assert [next(events) for _ in range(3)]
     with pytest.raises(AudioTooLong):
         next(events)
@@ -75,7 +75,8 @@ def test_memory_does_not_grow_with_the_file() -> None:
     tracemalloc.start()
     try:
         cuts = 0
-        for _ in cut_file(io.BytesIO(data), max_audio_s=7_200, config=CONFIG, scorer=scorer_for("none")):
+        pieces = decode(io.BytesIO(data), max_audio_s=7_200)
+        for _ in cut_audio(pieces, config=CONFIG, scorer=scorer_for("none")):
             cuts += 1
         peak_bytes = tracemalloc.get_traced_memory()[1]
     finally:

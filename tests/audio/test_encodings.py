@@ -1,6 +1,7 @@
 """Live PCM, and the seam all live decoders share."""
 
 import gc
+import io
 import weakref
 from itertools import pairwise
 
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gateway.audio.encodings import ENCODINGS, PIECE_BYTES, LiveDecoder, decode_body, live_decoder, push_in_pieces
+from gateway.audio.encodings import ENCODINGS, PIECE_BYTES, LiveDecoder, decode_packed, live_decoder, push_in_pieces
 from gateway.audio.opus import OpusPackets
 from gateway.audio.resample import Resampler
 from gateway.core.audio import SAMPLE_RATE_HZ, Samples
@@ -154,15 +155,21 @@ def test_pieces_are_pushed_when_they_are_asked_for() -> None:
 
 
 def test_a_body_is_decoded_whole() -> None:
-    np.testing.assert_array_equal(decode_body(live_decoder("pcm16", 16_000), CLIP.tobytes(), max_audio_s=1), CLIP)
+    np.testing.assert_array_equal(packed(live_decoder("pcm16", 16_000), CLIP.tobytes(), max_audio_s=1), CLIP)
     packets = prefixed(RECORDING.packets)
-    heard = decode_body(OpusPackets(), packets, max_audio_s=30)
+    heard = packed(OpusPackets(), packets, max_audio_s=30)
     np.testing.assert_array_equal(heard, live(OpusPackets(), packets))
 
 
-def test_a_body_that_is_too_long_is_refused() -> None:
+def test_a_body_that_is_too_long_or_empty_is_refused() -> None:
     with pytest.raises(AudioTooLong):
-        decode_body(live_decoder("pcm16", 16_000), CLIP.tobytes(), max_audio_s=0.99)
+        packed(live_decoder("pcm16", 16_000), CLIP.tobytes(), max_audio_s=0.99)
+    with pytest.raises(BadAudio):
+        packed(live_decoder("pcm16", 16_000), b"", max_audio_s=1)
+
+
+def packed(decoder: LiveDecoder, body: bytes, *, max_audio_s: float) -> Samples:
+    return np.concatenate(list(decode_packed(io.BytesIO(body), decoder, max_audio_s=max_audio_s)))
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)

@@ -1,12 +1,8 @@
 from gateway.core.deadline import Deadline
 
 
-def test_a_deadline_is_a_point_in_time() -> None:
-    deadline = Deadline.after(2.0, now_s=10.0)
-    assert (deadline.remaining_s(11.5), deadline.remaining_s(12.0), deadline.remaining_s(99.0)) == (0.5, 0.0, 0.0)
-    assert (deadline.passed(11.9), deadline.passed(12.0)) == (False, True)
-
-
-def test_the_tighter_of_two_counts() -> None:
-    soon, late = Deadline(1.0), Deadline(2.0)
+def test_a_deadline_passes_once_and_the_earlier_one_counts() -> None:
+    soon, late = Deadline.after(1.0, now_s=10.0), Deadline.after(5.0, now_s=10.0)
+    assert (soon.remaining_s(10.25), soon.remaining_s(12.0)) == (0.75, 0.0)
+    assert (soon.passed(10.9), soon.passed(11.0)) == (False, True)
     assert soon.earlier(late) is late.earlier(soon) is soon

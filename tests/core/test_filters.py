@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gateway.core.audio import Filtered
 from gateway.core.filters import (
     Filter,
-    Filtered,
     Heard,
     Quality,
     QualityLevel,

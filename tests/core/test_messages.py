@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.audio import CutReason, DecodeOptions, Word
+from gateway.core.audio import CutReason, DecodeOptions, Filtered, Word
 from gateway.core.effects import (
     AudioDropped,
     Backpressure,
@@ -22,7 +22,7 @@ from gateway.core.effects import (
     SpeechEnded,
 )
 from gateway.core.errors import BadRequest, ModelUnavailable, TritoneError
-from gateway.core.filters import Filter, Filtered, Quality, QualityLevel
+from gateway.core.filters import Filter, Quality, QualityLevel
 from gateway.core.messages import (
     _WIRES,
     Encoding,
@@ -99,7 +99,7 @@ def test_a_query_chooses_everything() -> None:
 def test_nothing_chosen_is_the_default() -> None:
     assert parse_start({}, DEFAULTS, is_query=True) == DEFAULTS
     assert parse_start({"type": "configure"}, DEFAULTS, is_query=False) == DEFAULTS
-    assert DEFAULTS.session_config(SessionConfig(model="x")) == SessionConfig(model="base")
+    assert DEFAULTS.session_config(SessionConfig(model="x")) == SessionConfig(model="base", text_context=True)
 
 
 def test_values_that_clash_name_the_field() -> None:

@@ -7,6 +7,7 @@ import pytest
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
 
+from gateway.core.audio import Filtered
 from gateway.core.effects import AudioDropped, Backpressure, Closed, Effect, Errored, Notify, Partial, PressureAction
 from gateway.core.errors import BadRequest, DeadlineExceeded, TritoneError
 from gateway.core.realtime_events import RealtimeEvents
@@ -103,6 +104,7 @@ def test_a_final_that_says_something_else_completes_without_delta(teller: Teller
     teller.tell(teller.driver.finish())
     (completed,) = teller.tell(teller.driver.answer(0, said("won")))
     assert completed["transcript"] == "won"
+    assert "filtered" not in completed
 
 
 def test_what_the_client_commits_is_one_item_of_several_utterances(manual: Teller) -> None:
@@ -180,3 +182,9 @@ def test_what_is_not_about_an_item(teller: Teller) -> None:
     assert checked(teller.wire.tell(Errored(TritoneError("x"))))[0]["error"]["code"] == "internal_error"
     assert checked(teller.wire.tell(AudioDropped(9)))[0]["error"]["code"] == "audio_dropped"
     assert teller.wire.tell(Backpressure(PressureAction.PAUSE, 1)) == teller.wire.tell(Closed(1, 1, 1, 1)) == []
+
+
+def test_what_the_model_left_out_of_an_item_is_told(teller: Teller) -> None:
+    teller.tell(teller.driver.speak(SPEECH))
+    events = teller.tell(teller.driver.answer(0, said("", filtered=(Filtered("no_speech", "Bye."),))))
+    assert events[-1]["filtered"] == [{"reason": "no_speech", "text": "Bye."}]

@@ -145,3 +145,19 @@ async def test_a_message_may_come_in_fragments(start: Start) -> None:
         await raw.send(1, json.dumps({"type": "close"}).encode())
         told, code = await raw.told()
         assert (told[-1]["audio_ms"], code) == (500, 1000)
+
+
+async def test_what_a_filter_takes_out_is_told_and_only_where_it_was_wished(start: Start) -> None:
+    async with start(**BY_LENGTH) as gateway:
+        gateway.backend.text = "So uh, we left"
+        finals = []
+        for wish in ("", "&filters=fillers&quality=true"):
+            async with talking(gateway, STREAM + SECOND + wish) as talker:
+                await talker.socket.send_bytes(tone(0.5))
+                await talker.say("close")
+                finals.append(await talker.until("final"))
+        plain, honest = finals
+        assert plain["text"] == "So uh, we left"
+        assert not plain.keys() & {"filtered", "quality"}
+        assert (honest["text"], honest["filtered"]) == ("So we left", [{"reason": "fillers", "text": "uh,"}])
+        assert honest["quality"] == {"level": "good", "reason_codes": []}

@@ -13,7 +13,7 @@ def test_an_english_model_is_not_asked_for_the_language() -> None:
 
 def test_everything_asked_is_kept() -> None:
     parameters = {
-        "language": "de", "task": "translate", "prompt": " so ", "hotwords": "Tritone", "beam_size": 3,
+        "language": "de", "task": "translate", "prompt": " so ", "hotwords": "Tritone", "beam_size": 3, "patience": 2.0,
         "temperature": 0.4,
         "timestamps": True, "word_timestamps": True, "language_probabilities": True, "no_speech_threshold": 0.5,
         "log_prob_threshold": -2, "compression_ratio_threshold": 3, "window": "full", "deadline_unix_ms": 7,
@@ -21,10 +21,10 @@ def test_everything_asked_is_kept() -> None:
         "languages": "de, fr", "canary": False,
     }  # fmt: skip
     assert parse_options(parameters, multilingual=True) == Options(
-        language="de", task="translate", prompt="so", hotwords="Tritone", beam_size=3, temperature=0.4, timestamps=True,
-        word_timestamps=True, language_probabilities=True, no_speech_threshold=0.5, log_prob_threshold=-2,
-        compression_ratio_threshold=3, full_window=True, deadline_unix_ms=7, suppress_tokens=(-1, 5),
-        languages=("de", "fr"),
+        language="de", task="translate", prompt="so", hotwords="Tritone", beam_size=3, patience=2.0, temperature=0.4,
+        timestamps=True, word_timestamps=True, language_probabilities=True, no_speech_threshold=0.5,
+        log_prob_threshold=-2, compression_ratio_threshold=3, full_window=True, deadline_unix_ms=7,
+        suppress_tokens=(-1, 5), languages=("de", "fr"),
     )  # fmt: skip
 
 
@@ -38,6 +38,7 @@ def test_everything_asked_is_kept() -> None:
         ({"task": "translate"}, False, "unsupported_parameter", "task"),
         ({"beam_size": 0}, True, "invalid_parameter", "beam_size"),
         ({"beam_size": 11}, True, "invalid_parameter", "beam_size"),
+        ({"patience": 0.5}, True, "invalid_parameter", "patience"),
         ({"beam_size": True}, True, "invalid_parameter", "beam_size"),
         ({"temperature": "hot"}, True, "invalid_parameter", "temperature"),
         ({"prompt": 5}, True, "invalid_parameter", "prompt"),

@@ -174,7 +174,7 @@ class Decoder:
         options, temperature = jobs[0].options, jobs[0].attempt.temperature
         prompts = [self._prompt(job) for job in jobs]
         cap = max(_cap(job) for job in jobs)
-        search: dict[str, object] = {"beam_size": options.beam_size}
+        search: dict[str, object] = {"beam_size": options.beam_size, "patience": options.patience}
         if temperature > 0:
             search = {
                 "beam_size": 1,
@@ -232,6 +232,7 @@ def _shape(job: Job) -> tuple[object, ...]:
         len(job.previous_tokens),
         options.timestamps,
         options.beam_size,
+        options.patience,
         job.attempt.temperature,
         options.suppress_tokens,
         options.canary,
@@ -274,6 +275,10 @@ def _result(job: Job, hypothesis: Hypothesis | None, segments: list[dict[str, An
         "no_speech_prob": hypothesis.no_speech_prob if hypothesis else 1.0,
         "compression_ratio": hypothesis.compression_ratio if hypothesis else 0.0,
     }
+    if hypothesis is None:
+        result["filtered"] = {"reason": "too_quiet", "text": ""}
+    elif hypothesis.text and not segments:
+        result["filtered"] = {"reason": "no_speech", "text": hypothesis.text}
     if job.options.language_probabilities:
         result["language_probabilities"] = job.language_probabilities
     return result

@@ -9,6 +9,7 @@ MAX_PROMPT_TOKENS = 224
 """Half of Whisper's text context, the share its own decoder gives to earlier text (openai/whisper, decoding.py)."""
 
 MAX_BEAM_SIZE = 10
+MAX_PATIENCE = 4.0
 
 
 class RequestError(Exception):
@@ -31,6 +32,7 @@ class Options:
     prompt: str = ""
     hotwords: str = ""
     beam_size: int = 5
+    patience: float = 1.0
     temperature: float | None = None
     timestamps: bool = False
     word_timestamps: bool = False
@@ -55,6 +57,7 @@ def parse_options(parameters: Mapping[str, object], *, multilingual: bool) -> Op
         prompt=_text(known, "prompt"),
         hotwords=_text(known, "hotwords"),
         beam_size=int(_number(known, "beam_size", 5, 1, MAX_BEAM_SIZE)),
+        patience=_number(known, "patience", 1.0, 1.0, MAX_PATIENCE),
         temperature=_number(known, "temperature", 0.0, 0.0, 1.0) or None,
         timestamps=_flag(known, "timestamps"),
         word_timestamps=_flag(known, "word_timestamps"),

@@ -1,0 +1,78 @@
+"""JSON schemas of what /utterance and /reset take and answer."""
+
+from gateway.api.schemas import (
+    FILTERED,
+    FLAG,
+    NAME,
+    NUMBER,
+    QUALITY,
+    TEXT,
+    Content,
+    json,
+    many,
+    maybe,
+    one_of,
+    record,
+    whole,
+)
+from gateway.audio.decode import CONTAINERS
+from gateway.core import messages, posting_messages
+from gateway.core.audio import Task
+from gateway.core.filters import Filter
+from gateway.core.languages import LANGUAGE_NAMES
+from gateway.core.posting_messages import OPUS, PCM16
+
+_LANGUAGE = one_of("auto", *LANGUAGE_NAMES)
+_WORD = record(word=TEXT, start=NUMBER, end=NUMBER, probability=NUMBER)
+_SEGMENT = record(
+    {"words": many(_WORD)}, text=TEXT, **dict.fromkeys(("start", "end", "no_speech_prob", "avg_logprob"), NUMBER)
+)
+UTTERANCE = json(
+    record(
+        {"filtered": FILTERED, "quality": QUALITY},
+        job_id=TEXT,
+        text=TEXT,
+        segments=many(_SEGMENT),
+        language=maybe(TEXT),
+        language_probability=maybe(NUMBER),
+        language_probabilities={"type": "object", "additionalProperties": NUMBER},
+        duration=NUMBER,
+        vad_segments=many({"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}),
+    )
+)
+RESET = json(record(status={"const": "ok"}, session_id=TEXT))
+
+
+def _number(low: float, high: float) -> dict[str, object]:
+    return {**NUMBER, "minimum": low, "maximum": high}
+
+
+def utterance_body(*, max_timeout_s: float) -> Content:
+    """The body of /utterance; null is the same as nothing."""
+    optional = {
+        **dict.fromkeys(("job_id", "trace_id", "session_id", "model"), NAME),
+        **dict.fromkeys(("src_lang", "language"), _LANGUAGE),
+        **dict.fromkeys(("use_context_buffer", "use_text_context", "condition_on_previous_text"), FLAG),
+        **dict.fromkeys(("word_timestamps", "quality"), FLAG),
+        "task": one_of(*Task),
+        "prompt": {"type": "string", "maxLength": messages.MAX_TEXT_CHARS},
+        "audio_format": {**one_of(PCM16, OPUS, *CONTAINERS), "default": PCM16},
+        "sample_rate": whole(messages.MIN_SAMPLE_RATE_HZ, messages.MAX_SAMPLE_RATE_HZ),
+        "padding_ms": whole(0, posting_messages.MAX_PADDING_MS),
+        "beam_size": whole(1, posting_messages.MAX_BEAM_SIZE),
+        "patience": _number(1, posting_messages.MAX_PATIENCE),
+        "temperature": _number(0, 1),
+        "no_speech_threshold": _number(0, 1),
+        "log_prob_threshold": _number(-100, 0),
+        "compression_ratio_threshold": _number(0, 100),
+        "timeout_s": _number(posting_messages.MIN_TIMEOUT_S, max_timeout_s),
+        "filters": many(one_of(*Filter)),
+    }
+    audio = {"type": "string", "contentEncoding": "base64", "minLength": 1}
+    return {"application/json": record({name: maybe(schema) for name, schema in optional.items()}, audio=audio)}
+
+
+def reset_body() -> Content:
+    """The body of /reset."""
+    flags = dict.fromkeys(("reset_vad", "reset_context", "reset_text_context"), maybe(FLAG))
+    return {"application/json": record(flags, session_id=NAME)}
