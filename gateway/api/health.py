@@ -28,7 +28,7 @@ async def health(request: web.Request) -> web.Response:
     body, status = _readiness(app)
     figures = {
         "model": app[SETTINGS].model,
-        "models": {name: fleet.refusal_of(name) or _OK for name in fleet.models},
+        "models": {name: fleet.problem_of(name) or _OK for name in fleet.models},
         "permits": {
             "limit": admission.limits.permits,
             "in_use": admission.in_flight,

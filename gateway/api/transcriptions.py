@@ -5,7 +5,7 @@ from functools import partial
 
 from aiohttp import web
 
-from gateway.api.entrance import entered, inside
+from gateway.api.entrance import entered
 from gateway.api.events import EVENTS, EventStream
 from gateway.api.form import ResponseFormat, TranscriptionForm, parse
 from gateway.api.formats import as_json, as_text, as_verbose_json
@@ -35,17 +35,17 @@ async def translations(request: web.Request) -> web.StreamResponse:
 
 async def _reply(request: web.Request, task: Task) -> web.StreamResponse:
     app = request.app
-    with entered(app) as arrival:
+    with entered(app) as entrance:
         started_at_s = time.monotonic()
         async with received(request, app[SETTINGS]) as upload:
-            with inside(app, arrival):
-                app[TELEMETRY].stage_seconds.labels("upload").observe(time.monotonic() - started_at_s)
-                app[TELEMETRY].upload_bytes.inc(upload.file_bytes or 0)
-                form = parse(upload.fields, task=task, max_timeout_s=app[SETTINGS].request_timeout_s)
-                model = served_model(app, form.model, arrived_at_s=started_at_s)
-                if form.stream:
-                    return await _streamed(request, upload, form, model)
-                transcript = await _transcript(request, upload, form, model)
+            entrance.uploaded()
+            app[TELEMETRY].stage_seconds.labels("upload").observe(time.monotonic() - started_at_s)
+            app[TELEMETRY].upload_bytes.inc(upload.file_bytes or 0)
+            form = parse(upload.fields, task=task, max_timeout_s=app[SETTINGS].request_timeout_s)
+            model = served_model(app, form.model, arrived_at_s=started_at_s)
+            if form.stream:
+                return await _streamed(request, upload, form, model)
+            transcript = await _transcript(request, upload, form, model)
     if form.response_format is ResponseFormat.VERBOSE_JSON:
         return json_response(as_verbose_json(transcript, task, words=form.options.word_timestamps, judged=form.quality))
     if form.response_format is ResponseFormat.JSON:

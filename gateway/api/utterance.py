@@ -15,7 +15,7 @@ from aiohttp import web
 
 from gateway.api.bodies import Body
 from gateway.api.callers import caller_of
-from gateway.api.entrance import entered, inside
+from gateway.api.entrance import entered
 from gateway.api.keys import CONTEXTS, DISPATCH, REQUEST_ID, SETTINGS, TELEMETRY
 from gateway.api.models import served_model
 from gateway.api.replies import json_response
@@ -38,16 +38,16 @@ logger = logging.getLogger(__name__)
 async def utterance(request: web.Request) -> web.Response:
     """The text of one piece of audio, of any length; with a `session_id`, in the context of those before it."""
     app = request.app
-    with entered(app) as arrival:
+    with entered(app) as entrance:
         arrived_at_s = time.monotonic()
         async with _received(request) as (received, file):
-            with inside(app, arrival):
-                app[TELEMETRY].stage_seconds.labels("upload").observe(time.monotonic() - arrived_at_s)
-                model = served_model(app, received.model, arrived_at_s=arrived_at_s)
-                posted = replace(received, model=model)
-                deadline = Deadline.after(posted.timeout_s or app[SETTINGS].request_timeout_s, now_s=time.monotonic())
-                job = Job(request[REQUEST_ID], model, posted.options, deadline, Lane.LIVE)
-                heard = await _heard_in_session(request, posted, file, job)
+            entrance.uploaded()
+            app[TELEMETRY].stage_seconds.labels("upload").observe(time.monotonic() - arrived_at_s)
+            model = served_model(app, received.model, arrived_at_s=arrived_at_s)
+            posted = replace(received, model=model)
+            deadline = Deadline.after(posted.timeout_s or app[SETTINGS].request_timeout_s, now_s=time.monotonic())
+            job = Job(request[REQUEST_ID], model, posted.options, deadline, Lane.LIVE)
+            heard = await _heard_in_session(request, posted, file, job)
     job_id = posted.job_id or f"job_{uuid.uuid4().hex}"
     logger.info("utterance", extra={"fields": {"job_id": job_id, "trace_id": posted.trace_id}})
     return json_response(heard_to_wire(heard, posted, job_id))

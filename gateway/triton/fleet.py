@@ -80,8 +80,13 @@ class Fleet:
 
     @property
     def reachable(self) -> bool:
-        """Whether any Triton answers, whatever its models do."""
+        """Whether any Triton answered the last time it was asked for its models."""
         return any(endpoint.warden.reachable for endpoint in self.endpoints)
+
+    def problem_of(self, model: str) -> str | None:
+        """Why a request to this model would not be served now, or None. Raises NotFound."""
+        problems = [health.problem for health in self._healths(model)]
+        return problems[0] if all(problems) else None
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -229,22 +234,23 @@ class Fleet:
         if endpoint.address not in self.problems:
             self._telemetry.forget(endpoint.address)
 
-    async def _everywhere(self, order: Callable[[Warden], Awaitable[None]]) -> None:
+    async def _everywhere(self, give: Callable[[Warden], Awaitable[None]]) -> None:
         """Gives an order to all. One that fails does not keep the others from it; its error is raised afterwards."""
 
         async def outcome(warden: Warden) -> TritoneError | None:
             try:
-                await order(warden)
+                await give(warden)
             except TritoneError as error:
                 return error
             return None
 
-        outcomes = await asyncio.gather(*(outcome(endpoint.warden) for endpoint in self.endpoints))
-        errors = [error for error in outcomes if error]
+        async with asyncio.TaskGroup() as group:
+            orders = [group.create_task(outcome(endpoint.warden)) for endpoint in self.endpoints]
+        errors = [error for order in orders if (error := order.result())]
         # Tritons need not have the same models: one that knows of none is no failure where another does.
-        failures = [error for error in errors if not isinstance(error, NotFound)] or errors
-        if failures and (len(errors) == len(outcomes) or not isinstance(failures[0], NotFound)):
-            raise failures[0]
+        failures = [error for error in errors if not isinstance(error, NotFound)]
+        if failures or len(errors) == len(orders):
+            raise (failures or errors)[0]
 
     def _healths(self, model: str) -> Iterable[ModelHealth]:
         return [keeper.health for keeper in self.keepers(model).values()]

@@ -25,7 +25,7 @@ async def test_readyz_names_what_failed(start: Start) -> None:
             "admission": "ok",
         }
         backend.sign = Sign.UNREACHABLE
-        await gateway.app[FLEET].endpoints[0].warden.discover()
+        await gateway.app[FLEET].check()
         _, body = await get(gateway, "/readyz")
         assert body["checks"]["triton"] == "Triton can't be reached"
         gateway.app[STOPPING].set()

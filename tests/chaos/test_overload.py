@@ -9,7 +9,7 @@ from tests.fixtures.audio_files import TRANSCRIPTS, speech_file
 
 CAPACITY_S = 6.0
 STORM_S = 15.0
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 # The promise is 0.6 s; this machine may be busy with other tests.
 PATIENCE_S = 10.0
 
