@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-chaos test-malformed check format lint types imports models bench bench-streams bench-overload lock clean
+.PHONY: help setup setup-dev run test test-chaos test-malformed load soak soak-short capacity check format lint types imports models bench bench-streams bench-overload lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,7 +51,7 @@ test-chaos: setup-dev ## break a real service under load, the model ten times
 test-malformed: setup-dev ## send malformed input, ten times as much as `make test` does
 	TRITONE_MALFORMED_TIMES=10 $(BIN)/python -m pytest tests/malformed tests/integration/test_malformed.py --timeout 1800
 
-check: setup-dev lint types imports test ## all that must be green before a commit: lint, types, imports, tests
+check: setup-dev lint types imports test soak-short ## all that must be green before a commit
 
 format: setup-dev ## rewrite the code in the project's format
 	$(BIN)/ruff format .
@@ -78,6 +78,20 @@ bench-overload: setup-dev ## measure three times the load, an hour-long upload b
 	$(BIN)/python -m loadtests.overload
 	$(BIN)/python -m loadtests.lanes
 	$(BIN)/python -m loadtests.slow_clients
+
+load: setup-dev ## let Locust's users call HOST in a SHAPE: steady ramp spike churn chaos (WEB=1 for its page)
+	$(BIN)/locust -f loadtests/locustfile.py --host $(or $(HOST),http://127.0.0.1:$(PORT)) --shape $(or $(SHAPE),steady) \
+	  --duration-s $(or $(DURATION_S),120) $(if $(WEB),,--headless --only-summary)
+
+soak: setup-dev ## does it leak? DURATION=10m of every user, a kill and a recycle; CONTROLS="sessions futures vad model"
+	$(BIN)/python -m loadtests.soak --duration $(or $(DURATION),10m) $(if $(CONTROLS),--controls $(CONTROLS))
+
+soak-short: setup-dev ## the same in three minutes, with one leak that must be found
+	$(BIN)/tritone fetch tiny.en
+	$(BIN)/python -m loadtests.soak --duration 35s --controls sessions --control-duration 30s
+
+capacity: setup-dev ## live streams and files an hour within the latency limits, and the cost of an idle session
+	$(BIN)/python -m loadtests.capacity
 
 lock: setup-dev ## resolve the dependencies again and write the hash locks
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header pyproject.toml requirements/build.in -o requirements/run.txt

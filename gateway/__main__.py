@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         ("serve", _serve, "run the gateway alone, against any Triton (--triton HOST:PORT)", None),
         ("fetch", _fetch, "fetch and verify weights, so that a later start needs no network", ("cache_dir",)),
         ("doctor", _doctor, "say what this machine lacks for `tritone up`, and how to get it", _SETUP_FIELDS),
+        ("debug", _debug, "tell what lives in a running gateway, and what grows: for a leak", _REMOTE_FIELDS),
         ("keys", _keys, "make an API key: it is shown once, and its hash added to a file", _KEY_FIELDS),
         ("models", _models, "list, load, unload and reload the models of a running gateway", _REMOTE_FIELDS),
     ):
@@ -63,6 +64,10 @@ def _parser() -> argparse.ArgumentParser:
         if name == "fetch":
             known = ", ".join(weights.PINNED)
             sub.add_argument("weights", nargs="+", metavar="MODEL", help=f"{known}, a Hugging Face id, or a folder")
+        if name == "debug":
+            sub.add_argument(
+                "--trace-s", type=int, default=0, metavar="N", help="also what grows in N seconds, by line (up to 300)"
+            )
         if name == "keys":
             sub.add_argument("action", choices=("new",))
             sub.add_argument("--name", help="what logs and limits call it; revoke a key by removing its line")
@@ -137,6 +142,13 @@ def _models(namespace: argparse.Namespace, settings: Settings) -> int:
     status = gateway.model(namespace.action, namespace.name)
     for name, value in {**status, **status.pop("endpoints", {})}.items():
         print(f"{name:24} {'-' if value is None else value}")
+    return 0
+
+
+def _debug(namespace: argparse.Namespace, settings: Settings) -> int:
+    gateway = remote.Gateway(settings.host, settings.port, settings.admin_key)
+    for line in remote.memory_lines(gateway.memory(trace_s=namespace.trace_s)):
+        print(line)
     return 0
 
 

@@ -4,10 +4,11 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
 ACTIONS = {"status": "GET", "load": "POST", "unload": "POST", "reload": "POST"}
-_TIMEOUT_S = 300.0
+_TIMEOUT_S = 360.0
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
 
 
@@ -34,6 +35,10 @@ class Gateway:
         """Does one of ACTIONS and returns the model's status. Raises RefusedError."""
         return self._ask(ACTIONS[action], f"/v1/models/{urllib.parse.quote(name, safe='')}/{action}")
 
+    def memory(self, *, trace_s: int) -> dict[str, Any]:
+        """What lives in the gateway; with `trace_s`, what grew within so many seconds. Raises RefusedError."""
+        return self._ask("GET", f"/debug/memory?collect=true&trace_s={trace_s}")
+
     def _ask(self, method: str, path: str) -> dict[str, Any]:
         request = urllib.request.Request(self._url + path, method=method, headers=self._headers)  # noqa: S310 - http
         try:
@@ -44,6 +49,20 @@ class Gateway:
             raise RefusedError(_message(error)) from None
         except (OSError, ValueError) as error:
             raise RefusedError(f"{self._url} does not answer: {getattr(error, 'reason', error)}") from None
+
+
+def memory_lines(memory: dict[str, Any]) -> Iterator[str]:
+    """The answer of `Gateway.memory` as a table."""
+    for name in ("resident_bytes", "threads", "files", "tasks", "pending_futures", "objects"):
+        yield f"{memory[name]:>14,}  {name.replace('_', ' ')}"
+    for title in ("own", "most"):
+        yield f"\n{'objects':>14}  {'of the service' if title == 'own' else 'of all types, the most frequent'}"
+        for name, count in sorted(memory[title].items(), key=lambda entry: -entry[1]):
+            yield f"{count:>14,}  {name}"
+    if memory["allocations"]:
+        yield f"\n{'bytes grown':>14}  by"
+    for line in memory["allocations"]:
+        yield f"{line['size_bytes']:>14,}  {line['where']} ({line['blocks']:,} blocks)"
 
 
 def _message(error: urllib.error.HTTPError) -> str:

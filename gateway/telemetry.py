@@ -1,5 +1,6 @@
 """Every metric's name, unit and labels, and how log lines look."""
 
+import asyncio
 import logging
 import sys
 import time
@@ -90,6 +91,7 @@ class Telemetry:
             "tritone_api_key_files", "Changed files of API keys, read or refused", ["outcome"], registry=registry
         )
         ProcessCollector(registry=registry)
+        self.show("tritone_tasks", "Tasks of the event loop, that of this request included", _running_tasks)
         self.live = LiveTelemetry(registry)
 
     def forget(self, endpoint: str) -> None:
@@ -119,6 +121,13 @@ class Telemetry:
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+def _running_tasks() -> int:
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:  # read outside the loop
+        return 0
 
 
 class LiveTelemetry:

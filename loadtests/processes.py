@@ -3,8 +3,13 @@
 import re
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import psutil
+
+# Triton, and the process in which it runs a Python model.
+SERVER: Final = "tritonserver"
+STUB: Final = "triton_python_backend_stub"
 
 
 class ProcessTree:
@@ -34,6 +39,20 @@ class ProcessTree:
         """What the first process alone holds now."""
         resident: int = self._root.memory_info().rss
         return resident
+
+    @property
+    def root(self) -> psutil.Process:
+        """The first process."""
+        return self._root
+
+    def named(self, name: str) -> list[psutil.Process]:
+        """The living ones of this name."""
+        found = []
+        for process in self._all():
+            with suppress(psutil.NoSuchProcess):
+                if process.name() == name and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
 
     def _all(self) -> list[psutil.Process]:
         return [self._root, *self._root.children(recursive=True)]

@@ -1,13 +1,15 @@
 """The service that is measured: a `tritone up` of our own, or one that runs already."""
 
 import asyncio
+import os
 import re
 import sys
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -21,6 +23,8 @@ _ROOT: Final = Path(__file__).resolve().parents[1]
 _READY_TIMEOUT_S: Final = 1800.0
 _STOP_TIMEOUT_S: Final = 60.0
 _TAIL_LINES: Final = 20
+# While it idles and another is measured, it should not work.
+_IDLE: Final = MappingProxyType({"TRITONE_CANARY_INTERVAL_S": "3600"})
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -34,13 +38,17 @@ class Service:
 
 
 @asynccontextmanager
-async def started(model: str, *flags: str) -> AsyncIterator[Service]:
-    """A `tritone up` on a free port, ended afterwards. Raises BenchError when it does not get ready."""
+async def started(
+    model: str, *flags: str, program: Sequence[str] = ("gateway",), environment: Mapping[str, str] = _IDLE
+) -> AsyncIterator[Service]:
+    """A `tritone up` on a free port, ended afterwards. Raises BenchError when it does not get ready.
+
+    `program` is the module that is the gateway, with its first arguments; `environment` is added to this one's.
+    """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "up", "--model", model, "--port", "0", "--log-format", "console"),
-        # While it idles and another is measured, it should not work.
-        *("--canary-interval-s", "3600"),
+        *(sys.executable, "-m", *program, "up", "--model", model, "--port", "0", "--log-format", "console"),
         *flags,
+        env={**os.environ, **environment},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

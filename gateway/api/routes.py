@@ -8,6 +8,7 @@ from typing import TypeAlias
 from aiohttp import web
 
 from gateway.api import (
+    debug,
     documentation,
     health,
     models,
@@ -137,6 +138,14 @@ ROUTES: tuple[Route, ...] = (
     _public("/health", health.health, schemas.HEALTH),
     _public("/livez", health.livez, schemas.LIVE),
     _public("/readyz", health.readyz, schemas.READY),
+    Route(
+        path="/debug/memory",
+        handler=debug.memory,
+        access=Access.ADMIN,
+        answers=schemas.MEMORY,
+        errors=(errors.BadRequest, errors.QuotaExceeded),
+        query=schemas.MEMORY_QUERY,
+    ),
     Route(path="/metrics", handler=health.metrics, answers=schemas.METRICS),
     _public("/openapi.json", documentation.openapi, schemas.DOCUMENT),
     _public("/docs", documentation.page, schemas.PAGE),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from gateway.api.form import FLAGS, GRANULARITIES, NUMBERS, UNSUPPORTED, ResponseFormat
+from gateway.census import MAX_TRACE_S
 from gateway.core import messages
 from gateway.core.fields import IDENTIFIER
 from gateway.core.filters import Filter, QualityLevel
@@ -109,6 +110,17 @@ _SESSION = record(
 SESSIONS = json(listed(_SESSION))
 SESSION = json(_SESSION)
 SESSION_DELETED = json(record(id=TEXT, object={"const": "session"}, deleted={"const": True}))
+
+_COUNTS: Schema = {"type": "object", "additionalProperties": COUNT}
+MEMORY = json(
+    record(
+        object={"const": "memory"},
+        **dict.fromkeys(("resident_bytes", "threads", "files", "tasks", "objects", "pending_futures"), COUNT),
+        **dict.fromkeys(("own", "most"), _COUNTS),
+        allocations={"type": "array", "items": record(where=TEXT, size_bytes=COUNT, blocks={"type": "integer"})},
+    )
+)
+MEMORY_QUERY: Mapping[str, Schema] = {"collect": FLAG, "trace_s": whole(0, MAX_TRACE_S)}
 
 LIVE = json(record(status={"const": "ok"}))
 _CHECKS = record(draining=TEXT, triton=TEXT, model=TEXT, admission=TEXT)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from decode import Decoder
-from faults import GROWTH_BYTES, faults_of
+from faults import GROWTH_BYTES, LEAK_BYTES, faults_of
 from jobs import Job
 from options import RequestError
 
@@ -29,3 +29,14 @@ def test_an_ordered_fault_happens_once_and_the_job_is_decoded(
     for _ in range(2):
         assert [decoded for decoded, _ in faults.decode([job])] == [job]
     assert [len(kept) for kept in faults._kept] == [GROWTH_BYTES]
+
+
+def test_a_leak_keeps_something_of_each_job(
+    decoder: Decoder, monkeypatch: pytest.MonkeyPatch, make_job: Callable[..., Job]
+) -> None:
+    monkeypatch.setenv("TRITONE_TEST_FAULTS", "leak")
+    faults = faults_of(decoder)
+    assert faults
+    for count in (1, 2):
+        list(faults.decode([make_job(np.zeros(8000, np.int16))]))
+        assert [len(kept) for kept in faults._kept] == [LEAK_BYTES] * count

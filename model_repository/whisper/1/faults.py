@@ -1,6 +1,7 @@
 """Faults on demand, for tests alone: a request asks for one, and the model does it in the middle of its batch.
 
-Only where TRITONE_TEST_FAULTS=1 is in the environment; elsewhere `fault` is a parameter like any unknown one.
+Only where TRITONE_TEST_FAULTS=1 is in the environment; elsewhere `fault` is a parameter like any unknown one. With
+TRITONE_TEST_FAULTS=leak each decoded job leaves something behind, unasked.
 """
 
 import ctypes
@@ -18,13 +19,15 @@ from options import RequestError
 
 FOREVER_S = 1_000_000
 GROWTH_BYTES = 256 * 1024 * 1024
+LEAK_BYTES = 512 * 1024
 
 
 class Faults:
     """A decoder that does what was ordered before it decodes."""
 
-    def __init__(self, decoder: Decoder) -> None:
+    def __init__(self, decoder: Decoder, *, leaks: bool = False) -> None:
         self._decoder = decoder
+        self._leaks = leaks
         self._ordered: dict[int, str] = {}
         self._kept: list[NDArray[np.uint8]] = []
         self._kinds: dict[object, Callable[[], object]] = {
@@ -45,6 +48,8 @@ class Faults:
         for job in jobs:
             if kind := self._ordered.pop(id(job), None):
                 self._kinds[kind]()
+            if self._leaks:
+                self._kept.append(np.ones(LEAK_BYTES, np.uint8))
         yield from self._decoder.decode(jobs)
 
 
@@ -55,4 +60,5 @@ def _hold_the_interpreter() -> None:
 
 def faults_of(decoder: Decoder) -> Faults | None:
     """The faults of this process; None where there are to be none."""
-    return Faults(decoder) if os.environ.get("TRITONE_TEST_FAULTS") == "1" else None
+    wanted = os.environ.get("TRITONE_TEST_FAULTS")
+    return Faults(decoder, leaks=wanted == "leak") if wanted in ("1", "leak") else None

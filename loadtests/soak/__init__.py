@@ -1,0 +1,1 @@
+"""The memory gate: a service under load for a long time, measured, judged and reported."""

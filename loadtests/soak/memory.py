@@ -1,0 +1,124 @@
+"""What the service holds: memory, threads and files of each process, shared memory, and the gateway's own counts."""
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import psutil
+from prometheus_client.parser import text_string_to_metric_families
+
+from loadtests.processes import SERVER, STUB, ProcessTree
+from loadtests.soak.thresholds import GATEWAY, MODEL, TRITON
+
+MIB: Final = 1024 * 1024
+# Read from /metrics: what is held now. They must be exactly what they were.
+HELD: Final = (
+    "tritone_requests_in_progress",
+    "tritone_utterances_in_flight",
+    "tritone_utterances_waiting",
+    "tritone_waiting_audio_seconds",
+    "tritone_sessions",
+    "tritone_sessions_detached",
+    "tritone_live_audio_bytes",
+    "tritone_tasks",
+)
+_SHM_DIR: Final = Path("/dev/shm")  # noqa: S108 - where regions of shared memory are
+_SHM_PREFIX: Final = re.compile(r"shm-region-prefix-name=(\S+)")
+_BLOCK_BYTES: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What one process holds. `uss_bytes` is its own alone; pages that several share are divided in `pss_bytes`."""
+
+    pid: int
+    rss_bytes: int
+    pss_bytes: int
+    uss_bytes: int
+    threads: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look (`at_s` is Unix time). A process that is away, between its death and its return, is missing."""
+
+    at_s: float
+    processes: Mapping[str, Held]
+    shm_bytes: int
+    counts: Mapping[str, float]
+
+
+class Sampler:
+    """Looks at one service on this machine."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str, tree: ProcessTree) -> None:
+        self._http = http
+        self._url = url
+        self._tree = tree
+
+    async def look(self) -> Sample:
+        """Processes and what /metrics tells. Raises aiohttp.ClientError when the gateway does not answer."""
+        at_s = time.time()
+        processes, shm_bytes = await asyncio.to_thread(self._look_outside)
+        async with self._http.get(f"{self._url}/metrics") as answer:
+            page = await answer.text()
+        return Sample(at_s, processes, shm_bytes, _held(page))
+
+    async def census(self) -> dict[str, float]:
+        """Every count of the gateway after a collection: what /metrics tells, pending futures, objects by type."""
+        async with self._http.get(f"{self._url}/debug/memory?collect=true") as answer:
+            body: dict[str, Any] = await answer.json()
+        counts = {name: float(body[name]) for name in ("pending_futures", "threads", "files")}
+        objects = {f"objects of {name}": float(count) for name, count in body["own"].items()}
+        return {**(await self.look()).counts, **counts, **objects}
+
+    async def allocations(self, trace_s: int) -> list[str]:
+        """The lines of the gateway that allocate most within `trace_s`."""
+        async with self._http.get(f"{self._url}/debug/memory?trace_s={trace_s}") as answer:
+            body: dict[str, Any] = await answer.json()
+        return [f"{line['where']}: {line['size_bytes'] / MIB:+.2f} MiB" for line in body["allocations"]]
+
+    def _look_outside(self) -> tuple[dict[str, Held], int]:
+        found = {GATEWAY: self._tree.root}
+        servers = self._tree.named(SERVER)
+        for name, processes in ((TRITON, servers), (MODEL, self._tree.named(STUB))):
+            if processes:
+                # While a model is replaced there are two; the older one is the one that serves.
+                found[name] = min(processes, key=lambda process: process.create_time())
+        held = {}
+        for name, process in found.items():
+            with suppress(psutil.NoSuchProcess):
+                held[name] = _holds(process)
+        return held, _shm_bytes(servers)
+
+
+def _holds(process: psutil.Process) -> Held:
+    memory = process.memory_full_info()
+    return Held(process.pid, memory.rss, memory.pss, memory.uss, process.num_threads(), process.num_fds())
+
+
+def _shm_bytes(servers: list[psutil.Process]) -> int:
+    total = 0
+    for server in servers:
+        with suppress(psutil.NoSuchProcess):
+            prefix = _SHM_PREFIX.search(" ".join(server.cmdline()))
+            for path in _SHM_DIR.glob(f"{prefix[1]}*") if prefix else ():
+                with suppress(FileNotFoundError):
+                    total += path.stat().st_blocks * _BLOCK_BYTES
+    return total
+
+
+def _held(page: str) -> dict[str, float]:
+    values = dict.fromkeys(HELD, 0.0)
+    for family in text_string_to_metric_families(page):
+        for sample in family.samples:
+            if sample.name in values:
+                values[sample.name] += sample.value
+    return values
