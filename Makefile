@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-chaos test-malformed load soak soak-short capacity check format lint types imports models bench bench-streams lock clean
+.PHONY: help setup setup-dev run test test-chaos test-malformed load soak soak-short capacity check format lint types imports models bench bench-streams bench-overload lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +46,7 @@ test: setup-dev ## run every test, against a real Triton with tiny.en
 	$(BIN)/python -m pytest
 
 test-chaos: setup-dev ## break a real service under load, the model ten times
-	TRITONE_CHAOS_KILLS=10 $(BIN)/python -m pytest tests/chaos -s
+	TRITONE_CHAOS_KILLS=10 TRITONE_CHAOS_SESSIONS=200 $(BIN)/python -m pytest tests/chaos -s
 
 test-malformed: setup-dev ## send malformed input, ten times as much as `make test` does
 	TRITONE_MALFORMED_TIMES=10 $(BIN)/python -m pytest tests/malformed tests/integration/test_malformed.py --timeout 1800
@@ -73,6 +73,11 @@ bench: setup-dev ## measure throughput, latency and accuracy beside faster-whisp
 bench-streams: MODEL = tiny.en
 bench-streams: setup-dev ## measure live speakers at once, and how many it can take (AUDIO=DIR, MODEL=tiny.en, STREAMS=16)
 	$(BIN)/python -m loadtests.streams --search $(if $(AUDIO),--audio $(AUDIO)) --model $(MODEL) $(if $(STREAMS),--streams $(STREAMS))
+
+bench-overload: setup-dev ## measure three times the load, an hour-long upload beside live speech, and slow clients
+	$(BIN)/python -m loadtests.overload
+	$(BIN)/python -m loadtests.lanes
+	$(BIN)/python -m loadtests.slow_clients
 
 load: setup-dev ## let Locust's users call HOST in a SHAPE: steady ramp spike churn chaos (WEB=1 for its page)
 	$(BIN)/locust -f loadtests/locustfile.py --host $(or $(HOST),http://127.0.0.1:$(PORT)) --shape $(or $(SHAPE),steady) \

@@ -139,7 +139,8 @@ def _models(namespace: argparse.Namespace, settings: Settings) -> int:
     if not namespace.name:
         say(f"models {namespace.action} needs a MODEL")
         return 2
-    for name, value in gateway.model(namespace.action, namespace.name).items():
+    status = gateway.model(namespace.action, namespace.name)
+    for name, value in {**status, **status.pop("endpoints", {})}.items():
         print(f"{name:24} {'-' if value is None else value}")
     return 0
 

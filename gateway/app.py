@@ -8,7 +8,6 @@ import warnings
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Protocol
 
 import orjson
 from aiohttp import BadContentDispositionHeader, BadContentDispositionParam, hdrs, web
@@ -22,13 +21,14 @@ from gateway.api.keys import (
     CONTEXTS,
     DISPATCH,
     DRAINING,
+    FLEET,
     LIVE,
     OPENAPI,
     ORIGINS,
     SETTINGS,
     STARTED_AT_UNIX_S,
+    STOPPING,
     TELEMETRY,
-    WARDEN,
 )
 from gateway.api.origins import origins, protect
 from gateway.api.routes import ROUTES
@@ -41,24 +41,16 @@ from gateway.live.budget import AudioBudget
 from gateway.live.contexts import ContextLimits, Contexts
 from gateway.live.registry import Registry, RegistryLimits
 from gateway.live.shared import Shared
-from gateway.ports import Transcriber
 from gateway.settings import MIB, Settings
 from gateway.telemetry import Telemetry
 from gateway.triton.client import TritonTranscriber
-from gateway.triton.control import Control
+from gateway.triton.control import Backend
+from gateway.triton.fleet import Fleet, FleetLimits
 from gateway.triton.keeper import KeeperLimits
 from gateway.triton.memory import machine_bytes
-from gateway.triton.warden import Warden, WardenLimits
+from gateway.triton.warden import WardenLimits
 
 logger = logging.getLogger(__name__)
-
-
-class Backend(Transcriber, Control, Protocol):
-    """What the gateway needs of Triton."""
-
-    async def close(self) -> None:
-        """Ends the connection."""
-        ...
 
 
 def build_app(
@@ -67,7 +59,7 @@ def build_app(
     connect: Callable[[str], Backend] = TritonTranscriber,
     restart_triton: Callable[[], None] | None = None,
 ) -> web.Application:
-    """The application; `connect` makes the backend for Triton's address once the loop runs.
+    """The application; `connect` makes the backend for the address of a Triton once the loop runs.
 
     `restart_triton` is there where Triton is our own.
     """
@@ -91,12 +83,15 @@ def build_app(
             max_waiting_audio_s=settings.max_waiting_audio_s,
             interim_permits=settings.partial_permits,
             interim_wait_s=settings.partial_wait_s,
+            long_permits=settings.long_file_permits,
+            max_uploads=settings.max_uploads,
         )
     )
     app[TELEMETRY].watch(app[ADMISSION])
+    app[STOPPING] = asyncio.Event()
     app[DRAINING] = asyncio.Event()
     app[STARTED_AT_UNIX_S] = int(time.time())
-    app.cleanup_ctx.append(_backend(connect, warden_limits(settings, restart_triton)))
+    app.cleanup_ctx.append(_backend(connect, fleet_limits(settings, restart_triton)))
     app.cleanup_ctx.append(_live)
     app.cleanup_ctx.append(_key_watch)
     app.on_shutdown.append(_drain_live)
@@ -129,40 +124,44 @@ async def serve(
     stop: asyncio.Event,
     restart_triton: Callable[[], None] | None = None,
 ) -> None:
-    """Answers on `listener` until `stop` is set, then lets open requests end within `drain_s`."""
+    """Answers on `listener` until `stop` is set, then gives notice, and lets open requests end within `drain_s`.
+
+    Cancelled, it waits for nobody: what is open then ends with the loop.
+    """
     app = build_app(settings, restart_triton=restart_triton)
     runner = build_runner(app)
     await runner.setup()
-    try:
-        await web.SockSite(runner, listener).start()
-        await stop.wait()
-        app[DRAINING].set()
-    finally:
-        await runner.cleanup()
+    await web.SockSite(runner, listener).start()
+    await stop.wait()
+    app[STOPPING].set()
+    await asyncio.sleep(settings.drain_notice_s)
+    app[DRAINING].set()
+    await runner.cleanup()
 
 
 def _backend(
-    connect: Callable[[str], Backend], limits: WardenLimits
+    connect: Callable[[str], Backend], limits: FleetLimits
 ) -> Callable[[web.Application], AsyncIterator[None]]:
     async def context(app: web.Application) -> AsyncIterator[None]:
         settings = app[SETTINGS]
-        backend = connect(settings.triton)
+        fleet = app[FLEET] = Fleet(connect, app[TELEMETRY], limits)
         decoders = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
-        app[WARDEN] = Warden(backend, app[TELEMETRY], limits)
         app[DISPATCH] = Dispatch(
-            backend,
             app[ADMISSION],
-            app[WARDEN],
+            fleet,
             app[TELEMETRY],
             decoders=decoders,
-            limits=DispatchLimits(settings.file_fan_out, settings.utterance_timeout_s, settings.retry_reserve),
+            limits=DispatchLimits(
+                settings.file_fan_out, settings.long_file_after_s, settings.utterance_timeout_s, settings.retry_reserve
+            ),
         )
         # Asked before the door opens, so that a first request finds the model known; a Triton that is away is waited
         # for with the door open.
+        await fleet.find()
         with suppress(TimeoutError):
             async with asyncio.timeout(settings.canary_timeout_s):
-                await app[WARDEN].check()
-        watching = asyncio.create_task(app[WARDEN].run(), name="models")
+                await fleet.check()
+        watching = asyncio.create_task(fleet.run(), name="models")
         watching.add_done_callback(_tell_why)
         try:
             yield
@@ -170,7 +169,7 @@ def _backend(
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
-            await backend.close()
+            await fleet.close()
             decoders.shutdown(wait=True, cancel_futures=True)
 
     return context
@@ -230,14 +229,25 @@ def _tell_why(watching: asyncio.Task[None]) -> None:
         logger.critical("nobody looks after the %s any more: a bug", watching.get_name(), exc_info=bug)
 
 
-def warden_limits(settings: Settings, restart_triton: Callable[[], None] | None) -> WardenLimits:
-    """What the warden keeps to; the models share half of the machine's memory unless a size is set."""
+def fleet_limits(settings: Settings, restart_triton: Callable[[], None] | None) -> FleetLimits:
+    """What the fleet and its wardens keep to."""
+    return FleetLimits(
+        triton=settings.triton,
+        triton_metrics=settings.triton_metrics,
+        max_endpoints=settings.max_endpoints,
+        resolve_interval_s=settings.resolve_interval_s,
+        wait_s=settings.recovery_wait_s,
+        warden=_warden_limits(settings, restart_triton),
+    )
+
+
+def _warden_limits(settings: Settings, restart_triton: Callable[[], None] | None) -> WardenLimits:
+    """The models share half of the machine's memory unless a size is set."""
     limit_bytes = settings.model_max_resident_mib * MIB or machine_bytes() // 2 // len(settings.models)
     return WardenLimits(
         models=settings.models,
         max_models=settings.max_models,
-        wait_s=settings.recovery_wait_s,
-        metrics_address=settings.triton_metrics or None,
+        metrics_address=None,
         keeper=KeeperLimits(
             heals=settings.warden == "on",
             pulse_interval_s=settings.pulse_interval_s,

@@ -55,16 +55,11 @@ class Models(Protocol):
         """Waits for a model that is away. Raises ModelUnavailable when it does not come back in time."""
         ...
 
-    def attending(self, model: str) -> AbstractAsyncContextManager[None]:
-        """Surrounds the wait for an answer; raises ModelUnavailable in it when the model's process is lost."""
-        ...
+    def asking(self, model: str) -> AbstractAsyncContextManager[Transcriber]:
+        """Surrounds the wait for an answer, and takes in how it went; gives who should be asked.
 
-    def answered(self, model: str) -> None:
-        """The model served a request."""
-        ...
-
-    def failed(self, model: str, error: TritoneError) -> None:
-        """It did not."""
+        Raises ModelUnavailable where nobody may be, and in the wait when the model's process is lost.
+        """
         ...
 
 
@@ -86,9 +81,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class DispatchLimits:
-    """Utterances of one file at once, the time for each, and how many may be due for a second try."""
+    """Utterances of one file at once, the time for each, and how many may be due for a second try.
+
+    What begins `long_after_s` after the beginning of its file goes in the lane of long files.
+    """
 
     file_fan_out: int
+    long_after_s: float
     utterance_timeout_s: float
     retry_reserve: int
 
@@ -98,7 +97,6 @@ class Dispatch:
 
     def __init__(
         self,
-        transcriber: Transcriber,
         admission: Admission,
         models: Models,
         telemetry: Telemetry,
@@ -106,7 +104,6 @@ class Dispatch:
         decoders: Executor,
         limits: DispatchLimits,
     ) -> None:
-        self._transcriber = transcriber
         self._admission = admission
         self._turnstile = Turnstile(admission)
         self._models = models
@@ -139,8 +136,11 @@ class Dispatch:
     async def transcribe(self, utterance: Utterance, job: Job) -> Transcript:
         """The transcript of one utterance, after waiting for a permit. Raises a TritoneError.
 
-        It waits for a model that is being healed. One whose model died under it is sent once more.
+        It waits for a model that is being healed. One whose model died under it is sent once more. A file is refused at
+        its first utterance when that would probably be late: what comes after it was accepted.
         """
+        if job.lane is Lane.FILE and utterance.index == 0:
+            self._admission.require_time(job.deadline.remaining_s(time.monotonic()), job.lane)
         try:
             return await self._attempt(utterance, job)
         except ModelUnavailable as error:
@@ -154,7 +154,7 @@ class Dispatch:
         queued_at_s = time.monotonic()
         while True:
             if self._models.refusal_of(job.model):
-                with self._admission.wait(utterance.duration_s):
+                with self._admission.wait(utterance.duration_s, job.lane):
                     await self._models.available(job.model, job.deadline)
             async with self._turnstile.permit(utterance.duration_s, job.lane) as permit:
                 # The model may have gone while this waited in line.
@@ -166,8 +166,8 @@ class Dispatch:
         sent_at_s = time.monotonic()
         limit = Deadline.after(self._limits.utterance_timeout_s, now_s=sent_at_s)
         try:
-            async with self._models.attending(job.model):
-                transcript = await self._transcriber.transcribe(
+            async with self._models.asking(job.model) as transcriber:
+                transcript = await transcriber.transcribe(
                     utterance.samples,
                     job.options,
                     model=job.model,
@@ -177,14 +177,12 @@ class Dispatch:
                 )
         except TritoneError as error:
             self._telemetry.utterances.labels(error.reason).inc()
-            self._models.failed(job.model, error)
             raise
         elapsed_s = time.monotonic() - sent_at_s
         self._telemetry.stage_seconds.labels("model").observe(elapsed_s)
         self._telemetry.utterances.labels("ok").inc()
         self._admission.served(elapsed_s)
         self._retries.answered()
-        self._models.answered(job.model)
         return transcript
 
     async def in_thread(self, step: Callable[[], T], *, stop: Callable[[], None]) -> T:
@@ -215,7 +213,8 @@ class Dispatch:
             if answer and spoken.language is None:
                 spoken.heard((await answer).transcript)
             await room.acquire()
-            known = replace(job, options=replace(job.options, language=spoken.language))
+            lane = Lane.LONG if utterance.start_s >= self._limits.long_after_s else job.lane
+            known = replace(job, lane=lane, options=replace(job.options, language=spoken.language))
             answer = group.create_task(self._part(utterance, known, room))
             await answers.put(answer)
 

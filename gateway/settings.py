@@ -49,7 +49,15 @@ class Settings:
     model: str = _setting("base", "default model, also served as whisper-1")
     also: str = _setting("", "more models to serve, divided by commas")
     max_models: int = _setting(16, "models of one Triton that are watched and served", low=1)
-    triton: str = _setting("127.0.0.1:8001", "gRPC address of Triton", unit="HOST:PORT")
+    triton: str = _setting(
+        "127.0.0.1:8001",
+        "gRPC address of Triton; several divided by commas, or a name that has several addresses, share the load",
+        unit="HOST:PORT",
+    )
+    max_endpoints: int = _setting(16, "Tritons that are asked", low=1)
+    resolve_interval_s: float = _setting(
+        10.0, "how often the names in --triton are looked up", unit="seconds", low=0.05
+    )
     cache_dir: Path = _setting(  # noqa: RUF009 - _setting returns a dataclasses.field, not a shared value
         Path("~/.cache/tritone"), "where weights and the embedded Triton are kept (XDG_CACHE_HOME is honoured)"
     )
@@ -71,11 +79,24 @@ class Settings:
     )
     utterance_timeout_s: float = _setting(120.0, "time for the model to answer one utterance", unit="seconds", low=0.1)
     drain_s: float = _setting(30.0, "time in which open requests may end when stopping", unit="seconds", low=0)
+    drain_notice_s: float = _setting(
+        0.0,
+        "time before that in which files are still taken while /readyz says no, for a load balancer to see it",
+        unit="seconds",
+        low=0,
+    )
     keepalive_s: float = _setting(20.0, "how long an idle connection is kept", unit="seconds", low=0)
 
-    max_requests: int = _setting(64, "requests that may hold an upload or its transcription at once", low=1)
+    max_uploads: int = _setting(256, "files that may be on their way to us at once", low=1)
+    max_requests: int = _setting(64, "files that may be transcribed at once", low=1)
     permits: int = _setting(16, "utterances in Triton at once, of all requests", low=1)
     file_fan_out: int = _setting(8, "utterances of one file at once", low=1)
+    long_file_after_s: float = _setting(
+        60.0, "what comes later than this in a file lets everybody else go first", unit="seconds", low=0
+    )
+    long_file_permits: int = _setting(
+        2, "utterances of long files in Triton at once while others are served; a GPU takes more", low=1
+    )
     max_waiting_utterances: int = _setting(512, "utterances that wait for a permit", low=1)
     max_waiting_audio_s: float = _setting(3600.0, "audio that waits for a permit", unit="seconds", low=1)
     decode_threads: int = _setting(2, "threads that decode files", low=1, high=64)
@@ -108,7 +129,9 @@ class Settings:
         60.0, "how long what was admitted waits for a model that is being healed", unit="seconds", low=0
     )
     retry_reserve: int = _setting(32, "second tries that may be due at once, of utterances whose model died", low=0)
-    triton_metrics: str = _setting("", "HTTP address of Triton's metrics; known for the embedded one", unit="HOST:PORT")
+    triton_metrics: str = _setting(
+        "", "HTTP address of Triton's metrics, one for each in --triton; known for the embedded", unit="HOST:PORT"
+    )
     model_max_resident_mib: int = _setting(
         0, "size at which a model's process is replaced; 0 is half of this machine's memory, shared", unit="MiB", low=0
     )
@@ -208,8 +231,7 @@ class Settings:
     @property
     def models(self) -> tuple[str, ...]:
         """Every model to serve, once each, the default first."""
-        names = (self.model, *(name.strip() for name in self.also.split(",")))
-        return tuple(dict.fromkeys(name for name in names if name))
+        return listed(f"{self.model},{self.also}")
 
     @property
     def file_segmenter(self) -> SegmenterConfig:
@@ -249,6 +271,11 @@ class Settings:
             max_failures=self.session_failures,
             replay_finals=self.session_replay,
         )
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """The entries of a list that is divided by commas, once each."""
+    return tuple(dict.fromkeys(entry.strip() for entry in text.split(",") if entry.strip()))
 
 
 def env_name(name: str) -> str:
@@ -324,10 +351,16 @@ def _cache_dir(values: Mapping[str, Value], environ: Mapping[str, str]) -> Path:
 
 
 def _check(settings: Settings) -> Settings:
-    for name, address in (("triton", settings.triton), ("triton_metrics", settings.triton_metrics)):
-        host, _, port = address.rpartition(":")
-        if address and not (host and port.isdecimal() and 0 < int(port) < 65536):  # noqa: PLR2004 - the range of a port
-            raise SettingsError(f"{flag_name(name)} or {env_name(name)}: {address!r} is not HOST:PORT")
+    tritons, pages = listed(settings.triton), listed(settings.triton_metrics)
+    for name, addresses in (("triton", tritons), ("triton_metrics", pages)):
+        for address in addresses:
+            host, _, port = address.rpartition(":")
+            if not (host and port.isdecimal() and 0 < int(port) < 65536):  # noqa: PLR2004 - the range of a port
+                raise SettingsError(f"{flag_name(name)} or {env_name(name)}: {address!r} is not HOST:PORT")
+    if len(pages) not in (0, len(tritons)):
+        raise SettingsError(
+            f"--triton-metrics or TRITONE_TRITON_METRICS: {len(pages)} addresses for {len(tritons)} of --triton"
+        )
     try:
         _ = settings.origins
     except ValueError as error:

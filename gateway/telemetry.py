@@ -47,10 +47,17 @@ class Telemetry:
         self.utterances = Counter(
             "tritone_utterances", "Utterances sent to the model, by ok or error code", ["outcome"], registry=registry
         )
-        self.canaries = Counter("tritone_canaries", "Health checks through the model", ["outcome"], registry=registry)
-        self.model_ready = Gauge("tritone_model_ready", "1 when requests are let in", ["model"], registry=registry)
+        self.canaries = Counter(
+            "tritone_canaries", "Health checks through the model", ["endpoint", "outcome"], registry=registry
+        )
+        self.model_ready = Gauge(
+            "tritone_model_ready", "1 when requests are let in", ["endpoint", "model"], registry=registry
+        )
         self.breaker_opened = Counter(
-            "tritone_breaker_opened", "Times that a model's requests began to be refused", ["model"], registry=registry
+            "tritone_breaker_opened",
+            "Times that a model's requests began to be refused",
+            ["endpoint", "model"],
+            registry=registry,
         )
         self.retries = Counter(
             "tritone_retries", "Utterances whose model died: tried again or refused", ["outcome"], registry=registry
@@ -58,7 +65,7 @@ class Telemetry:
         self.restorations = Counter(
             "tritone_restorations",
             "Models healed or loaded by the warden, by what was seen of them and how it went",
-            ["model", "step", "sign", "outcome"],
+            ["endpoint", "model", "step", "sign", "outcome"],
             registry=registry,
         )
         self.restoration_seconds = Histogram(
@@ -67,12 +74,19 @@ class Telemetry:
         self.replacements = Counter(
             "tritone_replacements",
             "Models whose process was replaced while serving, by reason and how it went",
-            ["model", "reason", "outcome"],
+            ["endpoint", "model", "reason", "outcome"],
             registry=registry,
         )
         self.resident_bytes = Gauge(
-            "tritone_watched_resident_bytes", "Size of a model's process as last seen", ["model"], registry=registry
+            "tritone_watched_resident_bytes",
+            "Size of a model's process as last seen",
+            ["endpoint", "model"],
+            registry=registry,
         )
+        self.endpoint_in_flight = Gauge(
+            "tritone_endpoint_in_flight", "Utterances that one Triton has", ["endpoint"], registry=registry
+        )
+        self.endpoints = Gauge("tritone_endpoints", "Tritons that are asked or watched", registry=registry)
         self.key_files = Counter(
             "tritone_api_key_files", "Changed files of API keys, read or refused", ["outcome"], registry=registry
         )
@@ -80,9 +94,16 @@ class Telemetry:
         self.show("tritone_tasks", "Tasks of the event loop, that of this request included", _running_tasks)
         self.live = LiveTelemetry(registry)
 
+    def forget(self, endpoint: str) -> None:
+        """Drops the gauges of a Triton that is no longer there."""
+        for gauge in (self.model_ready, self.resident_bytes, self.endpoint_in_flight):
+            gauge.remove_by_labels({"endpoint": endpoint})
+
     def watch(self, admission: Admission) -> None:
         """Shows the admission's counts and limits; they are read when the metrics are."""
         counts = (
+            ("tritone_uploads_in_progress", "Files on their way", lambda: admission.uploads),
+            ("tritone_uploads_limit", "Files that may be on their way", lambda: admission.limits.max_uploads),
             ("tritone_requests_in_progress", "Requests inside", lambda: admission.requests),
             ("tritone_requests_limit", "Requests that may be inside", lambda: admission.limits.max_requests),
             ("tritone_utterances_in_flight", "Utterances in Triton", lambda: admission.in_flight),

@@ -1,4 +1,4 @@
-"""Lets utterances wait for a permit: those of live sessions first, then files; in a lane, first come, first served."""
+"""Lets utterances wait for a permit, in the order of their lanes; in a lane it is first come, first served."""
 
 import asyncio
 from collections import deque
@@ -30,7 +30,7 @@ class Turnstile:
         elif self._is_open(lane):
             permit = self._admission.admit(audio_s, lane)
         else:
-            with self._admission.wait(audio_s):
+            with self._admission.wait(audio_s, lane):
                 permit = await self._turn(audio_s, lane)
         try:
             yield permit

@@ -60,9 +60,8 @@ def _length_s(part: Sequence[Clip]) -> float:
 
 
 async def _measure(models: Sequence[str], talks: Sequence[Script]) -> None:
-    print(
-        "| model | silence, longest | text | audio ms | WER % | loops | finals | processor s |\n|---|---|---|--:|--:|--:|--:|--:|"
-    )
+    print("| model | silence, longest | text | audio ms | WER % | loops | finals | processor s |")
+    print("|---|---|---|--:|--:|--:|--:|--:|")
     for model in models:
         async with started(model) as service, aiohttp.ClientSession() as http:
             for cuts, text, audio_ms in itertools.product(_CUTS, _TEXT, _AUDIO_MS):

@@ -35,6 +35,11 @@ class ProcessTree:
         """What the first process alone has held at most."""
         return _peak_rss_bytes(self._root.pid)
 
+    def root_rss_bytes(self) -> int:
+        """What the first process alone holds now."""
+        resident: int = self._root.memory_info().rss
+        return resident
+
     @property
     def root(self) -> psutil.Process:
         """The first process."""

@@ -4,12 +4,13 @@ import asyncio
 import dataclasses
 from typing import Any
 
-from gateway.core.admission import Permit
-from gateway.core.audio import DecodeOptions, Filtered, Samples, Segment, Transcript
+from gateway.core.admission import Lane, Permit
+from gateway.core.audio import SAMPLE_RATE_HZ, DecodeOptions, Filtered, Samples, Segment, Transcript
 from gateway.core.deadline import Deadline
 from gateway.core.errors import ModelUnavailable, TritoneError
 from gateway.core.recovery import Sign
 from gateway.triton.control import IndexEntry
+from gateway.triton.fleet import FleetLimits
 from gateway.triton.keeper import KeeperLimits
 from gateway.triton.warden import WardenLimits
 
@@ -26,7 +27,8 @@ class FakeTranscriber:
     `gate` holds answers back until it is set; errors are raised once set.
     """
 
-    def __init__(self, model: str = "base") -> None:
+    def __init__(self, model: str = "base", *, address: str = "127.0.0.1:8001") -> None:
+        self.address = address
         self.models: tuple[str, ...] = (model,)
         self.error: TritoneError | Exception | None = None
         self.canary_error: TritoneError | None = None
@@ -43,6 +45,7 @@ class FakeTranscriber:
         self.cancelled = 0
         self.canaries = 0
         self.requests: list[tuple[str, str, DecodeOptions, int]] = []
+        self.lanes: list[Lane] = []
         self.closed = False
         self.text = ""
         self.left_out: Filtered | None = None
@@ -59,6 +62,7 @@ class FakeTranscriber:
     ) -> Transcript:
         assert permit.held
         self.requests.append((request_id, model, options, len(samples)))
+        self.lanes.append(permit.lane)
         number = len(self.requests) - 1
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -73,7 +77,7 @@ class FakeTranscriber:
             raise
         finally:
             self.in_flight -= 1
-        answer = transcript(self.text or f" piece {number}")
+        answer = transcript(self.text or f" piece {number}", end_s=len(samples) / SAMPLE_RATE_HZ)
         return dataclasses.replace(answer, filtered=(self.left_out,)) if self.left_out else answer
 
     async def requests_are(self, count: int) -> None:
@@ -133,5 +137,10 @@ def warden_limits(**changes: Any) -> WardenLimits:
     )
     fields = {field.name for field in dataclasses.fields(KeeperLimits)}
     keeper = dataclasses.replace(keeper, **{name: value for name, value in changes.items() if name in fields})
-    limits = WardenLimits(models=("base",), max_models=4, wait_s=30.0, metrics_address=None, keeper=keeper)
+    limits = WardenLimits(models=("base",), max_models=4, metrics_address=None, keeper=keeper)
     return dataclasses.replace(limits, **{name: value for name, value in changes.items() if name not in fields})
+
+
+def fleet_limits(*, triton: str = "127.0.0.1:8001", wait_s: float = 30.0, **changes: Any) -> FleetLimits:
+    """Tritons by name, with such a warden each."""
+    return FleetLimits(triton, "", 4, 0.01, wait_s, warden_limits(**changes))

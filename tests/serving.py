@@ -13,8 +13,10 @@ import aiohttp
 import numpy as np
 from aiohttp import web
 
+from gateway.api.keys import FLEET
 from gateway.app import build_app, build_runner
 from gateway.settings import Settings
+from gateway.triton.health import ModelHealth
 from tests.fakes import FakeTranscriber
 
 WITHIN_S = 30
@@ -31,6 +33,12 @@ class Gateway:
 
 
 Start: TypeAlias = Callable[..., AbstractAsyncContextManager[Gateway]]
+
+
+def health_of(gateway: Gateway, model: str = "base") -> ModelHealth:
+    """How a model of its one Triton is."""
+    (keeper,) = gateway.app[FLEET].keepers(model).values()
+    return keeper.health
 
 
 @asynccontextmanager

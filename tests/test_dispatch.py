@@ -7,15 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from gateway.core.admission import Admission, AdmissionLimits
+from gateway.core.admission import Admission, AdmissionLimits, Lane
 from gateway.core.audio import DecodeOptions, Utterance
 from gateway.core.deadline import Deadline
-from gateway.core.errors import BadAudio, DeadlineExceeded, ModelFailed, ModelUnavailable
+from gateway.core.errors import BadAudio, DeadlineExceeded, ModelFailed, ModelUnavailable, Overloaded
 from gateway.core.recovery import Sign
 from gateway.dispatch import Dispatch, DispatchLimits, Job
 from gateway.telemetry import Telemetry
-from gateway.triton.warden import Warden
-from tests.fakes import FakeTranscriber, warden_limits
+from gateway.triton.fleet import Fleet
+from tests.fakes import FakeTranscriber, fleet_limits
 from tests.serving import eventually
 
 
@@ -49,6 +49,14 @@ class Cuts:
         self.closed = True
 
 
+async def fleet_of(backend: FakeTranscriber) -> Fleet:
+    """One Triton, and one look at it."""
+    fleet = Fleet(lambda _: backend, Telemetry(), fleet_limits())
+    await fleet.find()
+    await fleet.check()
+    return fleet
+
+
 @pytest.fixture
 def backend() -> FakeTranscriber:
     return FakeTranscriber()
@@ -60,17 +68,15 @@ def admission() -> Admission:
 
 
 @pytest.fixture
-async def warden(backend: FakeTranscriber) -> Warden:
-    watching = Warden(backend, Telemetry(), warden_limits())
-    await watching.check()
-    return watching
+async def fleet(backend: FakeTranscriber) -> Fleet:
+    return await fleet_of(backend)
 
 
 @pytest.fixture
-def dispatch(backend: FakeTranscriber, admission: Admission, warden: Warden) -> Iterator[Dispatch]:
-    limits = DispatchLimits(file_fan_out=2, utterance_timeout_s=30, retry_reserve=8)
+def dispatch(backend: FakeTranscriber, admission: Admission, fleet: Fleet) -> Iterator[Dispatch]:
+    limits = DispatchLimits(file_fan_out=2, long_after_s=60, utterance_timeout_s=30, retry_reserve=8)
     with ThreadPoolExecutor(1) as decoders:
-        yield Dispatch(backend, admission, warden, Telemetry(), decoders=decoders, limits=limits)
+        yield Dispatch(admission, fleet, Telemetry(), decoders=decoders, limits=limits)
 
 
 def job(timeout_s: float = 30.0) -> Job:
@@ -167,28 +173,28 @@ GONE = ModelUnavailable("gone")
 
 
 async def test_what_died_with_its_model_is_sent_once_more_when_the_model_is_back(
-    dispatch: Dispatch, backend: FakeTranscriber, warden: Warden, admission: Admission
+    dispatch: Dispatch, backend: FakeTranscriber, fleet: Fleet, admission: Admission
 ) -> None:
     backend.gate.clear()
     running = asyncio.create_task(dispatch.transcribe_file(Cuts(2), job()))
     await backend.requests_are(2)
     backend.sign = Sign.DEAD
-    await warden.check()
+    await fleet.check()
     await eventually(lambda: admission.waiting == 2)
     assert (backend.cancelled, backend.in_flight, admission.in_flight) == (2, 0, 0)
     backend.gate.set()
     assert backend.orders == [("unload", "base"), ("load", "base")]
-    await warden.check()
+    await fleet.check()
     assert sorted((await running).text.split()) == ["2", "3", "piece", "piece"]
     assert (admission.waiting, admission.in_flight) == (0, 0)
 
 
-async def test_there_is_no_third_try(dispatch: Dispatch, backend: FakeTranscriber, warden: Warden) -> None:
+async def test_there_is_no_third_try(dispatch: Dispatch, backend: FakeTranscriber, fleet: Fleet) -> None:
     backend.error = GONE
     running = asyncio.create_task(dispatch.transcribe_file(Cuts(1), job()))
     await backend.requests_are(1)
-    await eventually(lambda: warden.refusal_of("base") is not None)
-    await warden.check()
+    await eventually(lambda: fleet.refusal_of("base") is not None)
+    await fleet.check()
     with pytest.raises(ModelUnavailable):
         await running
     assert len(backend.requests) == 2
@@ -196,34 +202,57 @@ async def test_there_is_no_third_try(dispatch: Dispatch, backend: FakeTranscribe
 
 async def test_a_model_that_does_not_come_back_in_time_is_told(backend: FakeTranscriber, admission: Admission) -> None:
     telemetry = Telemetry()
-    warden = Warden(backend, telemetry, warden_limits(wait_s=0.05))
-    limits = DispatchLimits(file_fan_out=2, utterance_timeout_s=30, retry_reserve=8)
+    fleet = Fleet(lambda _: backend, telemetry, fleet_limits(wait_s=0.05))
+    await fleet.find()
+    limits = DispatchLimits(file_fan_out=2, long_after_s=60, utterance_timeout_s=30, retry_reserve=8)
     with ThreadPoolExecutor(1) as decoders:
-        dispatch = Dispatch(backend, admission, warden, telemetry, decoders=decoders, limits=limits)
+        dispatch = Dispatch(admission, fleet, telemetry, decoders=decoders, limits=limits)
         with pytest.raises(ModelUnavailable):
             await dispatch.transcribe_file(Cuts(1), job())
     assert (backend.requests, admission.waiting) == ([], 0)
 
 
 async def test_whoever_waits_for_a_model_gets_no_permit_before_it_is_back(
-    dispatch: Dispatch, backend: FakeTranscriber, warden: Warden, admission: Admission
+    dispatch: Dispatch, backend: FakeTranscriber, fleet: Fleet, admission: Admission
 ) -> None:
-    warden.failed("base", GONE)
+    with pytest.raises(ModelUnavailable):
+        async with fleet.asking("base"):
+            raise GONE
     running = asyncio.create_task(dispatch.transcribe_file(Cuts(3), job()))
     await eventually(lambda: admission.waiting > 0)
     assert (admission.in_flight, backend.requests) == (0, [])
-    await warden.check()
+    await fleet.check()
     await running
     assert len(backend.requests) == 3
 
 
 async def test_without_a_budget_nothing_is_sent_twice(
-    backend: FakeTranscriber, admission: Admission, warden: Warden
+    backend: FakeTranscriber, admission: Admission, fleet: Fleet
 ) -> None:
-    limits = DispatchLimits(file_fan_out=2, utterance_timeout_s=30, retry_reserve=0)
+    limits = DispatchLimits(file_fan_out=2, long_after_s=60, utterance_timeout_s=30, retry_reserve=0)
     backend.error = GONE
     with ThreadPoolExecutor(1) as decoders:
-        dispatch = Dispatch(backend, admission, warden, Telemetry(), decoders=decoders, limits=limits)
+        dispatch = Dispatch(admission, fleet, Telemetry(), decoders=decoders, limits=limits)
         with pytest.raises(ModelUnavailable):
             await dispatch.transcribe_file(Cuts(1), job())
     assert len(backend.requests) == 1
+
+
+async def test_what_comes_late_in_a_file_lets_others_go_first(dispatch: Dispatch, backend: FakeTranscriber) -> None:
+    await dispatch.transcribe_file(Cuts(130), job())
+    assert backend.lanes == [Lane.FILE] * 120 + [Lane.LONG] * 10
+
+
+async def test_what_would_be_late_is_refused_at_once(
+    dispatch: Dispatch, backend: FakeTranscriber, admission: Admission
+) -> None:
+    backend.gate.clear()
+    running = [asyncio.create_task(dispatch.transcribe_file(Cuts(2), job())) for _ in range(2)]
+    await backend.requests_are(4)
+    admission.served(40.0)
+    cuts = Cuts(1)
+    with pytest.raises(Overloaded):
+        await dispatch.transcribe_file(cuts, job(timeout_s=5))
+    assert (cuts.closed, len(backend.requests)) == (True, 4)
+    backend.gate.set()
+    await asyncio.gather(*running)

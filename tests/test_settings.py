@@ -45,6 +45,12 @@ def test_the_help_names_every_setting_with_default_unit_and_variable() -> None:
         (("--model", ""), {}, "--model: may not be empty"),
         (("--triton", "localhost"), {}, "--triton or TRITONE_TRITON: 'localhost' is not HOST:PORT"),
         (("--triton-metrics", "here:0"), {}, "--triton-metrics or TRITONE_TRITON_METRICS: 'here:0' is not HOST:PORT"),
+        (("--triton", "a:1,b"), {}, "--triton or TRITONE_TRITON: 'b' is not HOST:PORT"),
+        (
+            ("--triton", "a:1,b:1", "--triton-metrics", "a:2"),
+            {},
+            "--triton-metrics or TRITONE_TRITON_METRICS: 1 addresses for 2 of --triton",
+        ),
         (("--allow-origins", "shop.example"), {}, "--allow-origins or TRITONE_ALLOW_ORIGINS: 'shop.example' is not"),
         (("--file-stop-score", "0.9"), {}, "--file-... or TRITONE_FILE_...: start_score and stop_score"),
     ],

@@ -98,17 +98,18 @@ async def through(line: Line, lane: Lane, name: str, leave: asyncio.Event, *, au
         await leave.wait()
 
 
-async def test_live_sessions_go_first_then_files_then_interim_results() -> None:
+async def test_the_lanes_go_in_their_order() -> None:
     line, leave = Line(), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(line.come("busy", leave))
         await turns()
-        for name, lane in (("interim", Lane.INTERIM), ("file", Lane.FILE), ("live", Lane.LIVE), ("live 2", Lane.LIVE)):
-            group.create_task(through(line, lane, name, leave))
+        lanes = (Lane.LONG, Lane.INTERIM, Lane.FILE, Lane.LIVE, Lane.LIVE)
+        for number, lane in enumerate(lanes):
+            group.create_task(through(line, lane, f"{lane.name} {number}", leave))
             await turns()
-        assert line.admission.waiting == 3
+        assert line.admission.waiting == 4
         leave.set()
-    assert line.through == ["busy", "live", "live 2", "file", "interim"]
+    assert line.through == ["busy", "LIVE 3", "LIVE 4", "FILE 2", "INTERIM 1", "LONG 0"]
 
 
 async def test_interim_results_leave_permits_for_others() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.api.keys import ADMISSION, DRAINING, SETTINGS, TELEMETRY, WARDEN
+from gateway.api.keys import ADMISSION, FLEET, SETTINGS, STOPPING, TELEMETRY
 from gateway.api.replies import json_response
 
 _OK = "ok"
@@ -24,11 +24,11 @@ async def readyz(request: web.Request) -> web.Response:
 async def health(request: web.Request) -> web.Response:
     """As `readyz`, with the figures behind it."""
     app = request.app
-    warden, admission = app[WARDEN], app[ADMISSION]
+    fleet, admission = app[FLEET], app[ADMISSION]
     body, status = _readiness(app)
     figures = {
         "model": app[SETTINGS].model,
-        "models": {name: warden.health(name).problem or _OK for name in warden.models},
+        "models": {name: fleet.problem_of(name) or _OK for name in fleet.models},
         "permits": {
             "limit": admission.limits.permits,
             "in_use": admission.in_flight,
@@ -41,15 +41,17 @@ async def health(request: web.Request) -> web.Response:
 
 def _readiness(app: web.Application) -> tuple[dict[str, Any], int]:
     """What the checks say, and the HTTP status for it."""
-    warden = app[WARDEN]
+    fleet = app[FLEET]
     checks = {
-        "draining": "the service is stopping" if app[DRAINING].is_set() else _OK,
-        "triton": _OK if warden.reachable or not warden.problem else "Triton can't be reached",
-        "model": warden.problem or _OK,
+        "draining": "the service is stopping" if app[STOPPING].is_set() else _OK,
+        "triton": _OK if fleet.reachable or not fleet.problem else "Triton can't be reached",
+        "model": fleet.problem or _OK,
         "admission": app[ADMISSION].full or _OK,
     }
     ready = all(state == _OK for state in checks.values())
-    return {"status": _OK if ready else "unavailable", "checks": checks}, 200 if ready else 503
+    endpoints = {address: problem or _OK for address, problem in fleet.problems.items()}
+    body = {"status": _OK if ready else "unavailable", "checks": checks, "endpoints": endpoints}
+    return body, 200 if ready else 503
 
 
 async def metrics(request: web.Request) -> web.Response:

@@ -12,13 +12,14 @@ from gateway.live.contexts import Contexts
 from gateway.live.registry import Registry
 from gateway.settings import Settings
 from gateway.telemetry import Telemetry
-from gateway.triton.warden import Warden
+from gateway.triton.fleet import Fleet
 
 SETTINGS = web.AppKey("settings", Settings)
 TELEMETRY = web.AppKey("telemetry", Telemetry)
 ADMISSION = web.AppKey("admission", Admission)
-WARDEN = web.AppKey("warden", Warden)
+FLEET = web.AppKey("fleet", Fleet)
 DISPATCH = web.AppKey("dispatch", Dispatch)
+STOPPING = web.AppKey("stopping", asyncio.Event)
 DRAINING = web.AppKey("draining", asyncio.Event)
 LIVE = web.AppKey("live", Registry)
 CONTEXTS = web.AppKey("contexts", Contexts)

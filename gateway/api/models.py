@@ -1,17 +1,20 @@
 """OpenAI's GET /v1/models and /v1/models/{id}, what operators do with models, and which model a name means."""
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
 
-from gateway.api.keys import SETTINGS, STARTED_AT_UNIX_S, WARDEN
+from gateway.api.keys import FLEET, SETTINGS, STARTED_AT_UNIX_S
 from gateway.api.replies import json_response
 from gateway.core.errors import ModelUnavailable, NotFound
+from gateway.triton.control import IndexEntry
 
 ALIAS = "whisper-1"
 OWNER = "tritone"
 READY = "ready"
+_OK = "ok"
 
 
 def served_model(app: web.Application, name: str, *, arrived_at_s: float | None = None) -> str:
@@ -19,13 +22,13 @@ def served_model(app: web.Application, name: str, *, arrived_at_s: float | None 
 
     Raises NotFound, and ModelUnavailable if it may not be asked and may not have been at `arrived_at_s`.
     """
-    warden, model = app[WARDEN], app[SETTINGS].model if name == ALIAS else name
-    if model not in warden.models:
+    fleet, model = app[FLEET], app[SETTINGS].model if name == ALIAS else name
+    if model not in fleet.models:
         known = any(entry["id"] == model for entry in _entries(app))
         raise _not_loaded(app) if known else _not_found(app)
-    if warden.health(model).unloaded:
+    if fleet.unloaded(model):
         raise _not_loaded(app)
-    warden.health(model).require(arrived_at_s=arrived_at_s)
+    fleet.require(model, arrived_at_s=time.monotonic() if arrived_at_s is None else arrived_at_s)
     return model
 
 
@@ -49,17 +52,17 @@ async def status(request: web.Request) -> web.Response:
 
 async def load(request: web.Request) -> web.Response:
     """Loads a model of Triton's repository."""
-    return await _changed(request, request.app[WARDEN].load)
+    return await _changed(request, request.app[FLEET].load)
 
 
 async def unload(request: web.Request) -> web.Response:
     """Unloads a model, after what it has been asked."""
-    return await _changed(request, request.app[WARDEN].unload)
+    return await _changed(request, request.app[FLEET].unload)
 
 
 async def reload(request: web.Request) -> web.Response:
     """Loads a model afresh, without a pause in its service."""
-    return await _changed(request, request.app[WARDEN].reload)
+    return await _changed(request, request.app[FLEET].reload)
 
 
 async def _changed(request: web.Request, change: Callable[[str], Awaitable[None]]) -> web.Response:
@@ -75,42 +78,44 @@ def _named(request: web.Request) -> str:
 
 def _entries(app: web.Application) -> list[dict[str, Any]]:
     """The default first, its alias after it, then the others by name."""
-    warden, default = app[WARDEN], app[SETTINGS].model
-    found = [_entry(app, entry.name, entry.version) for entry in warden.index if entry.name not in warden.foreign]
+    default = app[SETTINGS].model
+    found = [_entry(app, entry) for entry in app[FLEET].index]
     alias = [entry | {"id": ALIAS} for entry in found if entry["id"] == default]
     others = [entry for entry in found if entry["id"] != default]
     return [*(entry for entry in found if entry["id"] == default), *alias, *others]
 
 
-def _entry(app: web.Application, name: str, version: str) -> dict[str, Any]:
+def _entry(app: web.Application, entry: IndexEntry) -> dict[str, Any]:
     return {
-        "id": name,
+        "id": entry.name,
         "object": "model",
         "created": app[STARTED_AT_UNIX_S],
         "owned_by": OWNER,
-        "state": _state(app, name),
-        "version": version,
+        "state": _state(app, entry.name),
+        "version": entry.version,
     }
 
 
 def _state(app: web.Application, name: str) -> str:
     """What may be asked is ready; for the rest it is Triton's word, except that Triton finds a dead one ready too."""
-    warden = app[WARDEN]
-    if name in warden.models and warden.health(name).refusal is None:
+    fleet = app[FLEET]
+    if name in fleet.models and fleet.refusal_of(name) is None:
         return READY
-    state = next((entry.state.lower() for entry in warden.index if entry.name == name), "unavailable")
+    state = next((entry.state.lower() for entry in fleet.index if entry.name == name), "unavailable")
     return "unavailable" if state == READY else state
 
 
 def _status(app: web.Application, name: str) -> dict[str, Any]:
-    keeper = app[WARDEN].keeper(name)
-    age_s = keeper.health.answer_age_s
+    keepers = app[FLEET].keepers(name)
+    problems = {address: keeper.health.problem for address, keeper in keepers.items()}
+    age_s = min(keeper.health.answer_age_s for keeper in keepers.values())
     return {
         "id": name,
         "state": _state(app, name),
-        "problem": keeper.health.problem,
+        "problem": next(iter(problems.values())) if all(problems.values()) else None,
         "last_answer_age_s": None if age_s == float("inf") else round(age_s, 3),
-        "resident_bytes": keeper.resident_bytes,
+        "resident_bytes": max((keeper.resident_bytes or 0 for keeper in keepers.values()), default=0) or None,
+        "endpoints": {address: problem or _OK for address, problem in problems.items()},
     }
 
 

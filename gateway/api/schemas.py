@@ -89,12 +89,15 @@ TRANSCRIPTIONS: Answers = {
 _MODEL = record(**dict.fromkeys(("id", "owned_by", "state", "version"), TEXT), object={"const": "model"}, created=COUNT)
 MODELS = json(listed(_MODEL))
 MODEL = json(_MODEL)
+# Each Triton by its address: ok, or why it is not asked.
+_ENDPOINTS: Schema = {"type": "object", "additionalProperties": TEXT}
 MODEL_STATUS = json(
     record(
         **dict.fromkeys(("id", "state"), TEXT),
         problem=maybe(TEXT),
         last_answer_age_s=maybe(NUMBER),
         resident_bytes=maybe(COUNT),
+        endpoints=_ENDPOINTS,
     )
 )
 _SESSION = record(
@@ -121,11 +124,12 @@ MEMORY_QUERY: Mapping[str, Schema] = {"collect": FLAG, "trace_s": whole(0, MAX_T
 
 LIVE = json(record(status={"const": "ok"}))
 _CHECKS = record(draining=TEXT, triton=TEXT, model=TEXT, admission=TEXT)
-_READY = record(status=one_of("ok", "unavailable"), checks=_CHECKS)
+_READY = record(status=one_of("ok", "unavailable"), checks=_CHECKS, endpoints=_ENDPOINTS)
 READY: Answers = {**json(_READY), **json(_READY, status=503)}
 _HEALTH = record(
     status=one_of("ok", "unavailable"),
     checks=_CHECKS,
+    endpoints=_ENDPOINTS,
     model=TEXT,
     models={"type": "object", "additionalProperties": TEXT},
     permits=record(limit=COUNT, in_use=COUNT, waiting=COUNT),

@@ -8,7 +8,7 @@ from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
 
 from gateway.api.boundary import REQUEST_ID_HEADER
 from gateway.api.half_close import HalfClose, watch_half_close
-from gateway.api.keys import DRAINING, REQUEST_ID, SETTINGS, SOCKET, TELEMETRY, WARDEN
+from gateway.api.keys import FLEET, REQUEST_ID, SETTINGS, SOCKET, STOPPING, TELEMETRY
 from gateway.api.replies import REPLIES
 from gateway.core.effects import Errored
 from gateway.core.errors import BadRequest, IdleTimeout, ShuttingDown, TritoneError
@@ -50,9 +50,9 @@ def websocket(request: web.Request, *, protocols: Iterable[str] = ()) -> web.Web
     )
     if not socket.can_prepare(request):
         raise BadRequest("This route takes WebSocket connections.", code="websocket_required")
-    if request.app[DRAINING].is_set():
+    if request.app[STOPPING].is_set():
         raise ShuttingDown("The service is stopping.")
-    request.app[WARDEN].require_any()
+    request.app[FLEET].require_any()
     return socket
 
 

@@ -35,9 +35,10 @@ async def translations(request: web.Request) -> web.StreamResponse:
 
 async def _reply(request: web.Request, task: Task) -> web.StreamResponse:
     app = request.app
-    with entered(app):
+    with entered(app) as entrance:
         started_at_s = time.monotonic()
         async with received(request, app[SETTINGS]) as upload:
+            entrance.uploaded()
             app[TELEMETRY].stage_seconds.labels("upload").observe(time.monotonic() - started_at_s)
             app[TELEMETRY].upload_bytes.inc(upload.file_bytes or 0)
             form = parse(upload.fields, task=task, max_timeout_s=app[SETTINGS].request_timeout_s)

@@ -38,9 +38,10 @@ logger = logging.getLogger(__name__)
 async def utterance(request: web.Request) -> web.Response:
     """The text of one piece of audio, of any length; with a `session_id`, in the context of those before it."""
     app = request.app
-    with entered(app):
+    with entered(app) as entrance:
         arrived_at_s = time.monotonic()
         async with _received(request) as (received, file):
+            entrance.uploaded()
             app[TELEMETRY].stage_seconds.labels("upload").observe(time.monotonic() - arrived_at_s)
             model = served_model(app, received.model, arrived_at_s=arrived_at_s)
             posted = replace(received, model=model)

@@ -11,25 +11,30 @@ from gateway.core.errors import Overloaded
 
 # An exponential mean over about the last 20 utterances follows a change of load within seconds.
 _MEAN_WEIGHT = 0.1
-_FIRST_GUESS_S = 1.0
+# What is let in should be in time although the next utterances may be longer than the last.
+_MARGIN = 1.5
 _RETRY_AFTER_MIN_S = 1.0
 _RETRY_AFTER_MAX_S = 60.0
 
 
 class Lane(Enum):
-    """Who an utterance is for: people who talk now, a file, or an interim result that may as well be left out."""
+    """Who an utterance is for, in the order in which they go.
+
+    People who talk now, a file, an interim result that may as well be left out, and what comes late in a long file.
+    """
 
     LIVE = auto()
     FILE = auto()
     INTERIM = auto()
+    LONG = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
-    """Requests inside at once, utterances in the model at once, and what may wait for the model.
+    """Uploads and requests at once, utterances in the model at once, and what may wait for the model.
 
-    An interim result is let in only while fewer than `interim_permits` utterances are in the model, and nobody else
-    waits; for that it waits `interim_wait_s` at most.
+    An interim result is let in only while fewer than `interim_permits` utterances are in the model that are not of long
+    files, and waits `interim_wait_s` at most for that. Long files have `long_permits` while others are here.
     """
 
     max_requests: int
@@ -38,16 +43,19 @@ class AdmissionLimits:
     max_waiting_audio_s: float
     interim_permits: int = 2
     interim_wait_s: float = 0.5
+    long_permits: int = 2
+    max_uploads: int = 256
 
 
 class Permit:
     """The right to use what was counted; a context manager that gives it back exactly once."""
 
-    __slots__ = ("_release", "audio_s")
+    __slots__ = ("_release", "audio_s", "lane")
 
-    def __init__(self, release: Callable[[], None], audio_s: float = 0.0) -> None:
+    def __init__(self, release: Callable[[], None], audio_s: float = 0.0, lane: Lane = Lane.FILE) -> None:
         self._release: Callable[[], None] | None = release
         self.audio_s = audio_s
+        self.lane = lane
 
     @property
     def held(self) -> bool:
@@ -62,7 +70,7 @@ class Permit:
 
     def hand_over(self) -> "Permit":
         """The same right in other hands; this object does not hold it any more."""
-        taken = Permit(self.release, self.audio_s)
+        taken = Permit(self.release, self.audio_s, self.lane)
         taken._release, self._release = self._release, None
         return taken
 
@@ -78,18 +86,26 @@ class Admission:
 
     def __init__(self, limits: AdmissionLimits) -> None:
         self.limits = limits
+        self.uploads = 0
         self.requests = 0
-        self.in_flight = 0
+        self.sessions = 0
         self.waiting = 0
         self.waiting_audio_s = 0.0
-        self._service_s: float | None = None
+        self._in_flight = dict.fromkeys(Lane, 0)
+        self._waiting = dict.fromkeys(Lane, 0)
+        self._interval_s: float | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """Utterances in the model."""
+        return sum(self._in_flight.values())
 
     @property
     def full(self) -> str | None:
-        """Why `enter` would refuse, or None."""
-        if self.requests >= self.limits.max_requests:
-            return "too many requests are in progress"
-        return self.congested
+        """Why `arrive` would refuse, or None."""
+        if self.uploads >= self.limits.max_uploads:
+            return "too many uploads are in progress"
+        return self._crowded
 
     @property
     def congested(self) -> str | None:
@@ -101,22 +117,44 @@ class Admission:
             return "too much audio is waiting for the model"
         return None
 
+    @property
+    def _crowded(self) -> str | None:
+        if self.requests >= self.limits.max_requests:
+            return "too many requests are in progress"
+        return self.congested
+
     def permit_is_free(self, lane: Lane = Lane.FILE) -> bool:
         """Whether `admit` would give a permit."""
-        limits = self.limits
-        permits = min(limits.permits, limits.interim_permits) if lane is Lane.INTERIM else limits.permits
-        return self.in_flight < permits
+        limits, in_flight, long = self.limits, self.in_flight, self._in_flight[Lane.LONG]
+        if in_flight >= limits.permits:
+            return False
+        if lane is Lane.INTERIM:
+            return in_flight - long < limits.interim_permits
+        others = self.sessions or in_flight > long
+        return lane is not Lane.LONG or not others or long < limits.long_permits
 
     @property
     def retry_after_s(self) -> float:
         """Whole seconds until what is here now is probably served, 1 to 60."""
-        service_s = _FIRST_GUESS_S if self._service_s is None else self._service_s
-        rounds = (self.in_flight + self.waiting) / self.limits.permits
-        return float(min(_RETRY_AFTER_MAX_S, max(_RETRY_AFTER_MIN_S, math.ceil(rounds * service_s))))
+        due_s = (self.in_flight + self.waiting) * (self._interval_s or 0.0)
+        return float(min(_RETRY_AFTER_MAX_S, max(_RETRY_AFTER_MIN_S, math.ceil(due_s))))
+
+    def require_time(self, budget_s: float, lane: Lane = Lane.FILE) -> None:
+        """Raises Overloaded when an utterance that comes now would probably not be answered within `budget_s`."""
+        ahead = self.in_flight + sum(self._waiting[one] for one in Lane if one.value <= lane.value)
+        if ahead >= self.limits.permits and _MARGIN * (ahead + 1) * (self._interval_s or 0.0) > budget_s:
+            raise self.overloaded("what waits already takes longer than this request may")
+
+    def arrive(self) -> Permit:
+        """Lets a request begin its upload, which may be slow and takes no place of those inside. Raises Overloaded."""
+        if reason := self.full:
+            raise self.overloaded(reason)
+        self.uploads += 1
+        return Permit(self._arrived)
 
     def enter(self) -> Permit:
-        """Lets a request in, before its body is read. Raises Overloaded."""
-        if reason := self.full:
+        """Lets a request in whose upload is complete. Raises Overloaded."""
+        if reason := self._crowded:
             raise self.overloaded(reason)
         self.requests += 1
         return Permit(self._leave)
@@ -125,10 +163,15 @@ class Admission:
         """A permit for one utterance of `audio_s`. Raises Overloaded when none is free for its lane."""
         if not self.permit_is_free(lane):
             raise self.overloaded("the model is busy")
-        self.in_flight += 1
-        return Permit(self._give_back, audio_s)
+        self._in_flight[lane] += 1
+        return Permit(lambda: self._give_back(lane), audio_s, lane)
 
-    def wait(self, audio_s: float) -> Permit:
+    def attend(self) -> Permit:
+        """A live session is here, for as long as this is held."""
+        self.sessions += 1
+        return Permit(self._part)
+
+    def wait(self, audio_s: float, lane: Lane = Lane.FILE) -> Permit:
         """A place among those who wait for a permit. Raises Overloaded when too many wait.
 
         The limit on waiting audio acts at the door alone: a request that is inside should not fail half-way for it.
@@ -137,24 +180,37 @@ class Admission:
             raise self.overloaded("too many utterances are waiting for the model")
         self.waiting += 1
         self.waiting_audio_s += audio_s
-        return Permit(lambda: self._stop_waiting(audio_s), audio_s)
+        self._waiting[lane] += 1
+        return Permit(lambda: self._stop_waiting(audio_s, lane), audio_s, lane)
 
     def served(self, elapsed_s: float) -> None:
-        """Takes the time that the model needed for one utterance into the estimate behind `retry_after_s`."""
-        mean_s = elapsed_s if self._service_s is None else self._service_s
-        self._service_s = mean_s + _MEAN_WEIGHT * (elapsed_s - mean_s)
+        """Takes in how long one utterance was in the model, while its permit is still held.
+
+        By Little's law that over the number in the model is the time from one answer to the next, which is what those
+        who come later have to wait for each that is ahead of them.
+        """
+        interval_s = elapsed_s / max(1, self.in_flight)
+        mean_s = interval_s if self._interval_s is None else self._interval_s
+        self._interval_s = mean_s + _MEAN_WEIGHT * (interval_s - mean_s)
 
     def overloaded(self, reason: str) -> Overloaded:
         """The refusal, with the time after which to come back."""
         return Overloaded(f"The service is at its limit: {reason}.", retry_after_s=self.retry_after_s)
 
+    def _arrived(self) -> None:
+        self.uploads -= 1
+
     def _leave(self) -> None:
         self.requests -= 1
 
-    def _give_back(self) -> None:
-        self.in_flight -= 1
+    def _part(self) -> None:
+        self.sessions -= 1
 
-    def _stop_waiting(self, audio_s: float) -> None:
+    def _give_back(self, lane: Lane) -> None:
+        self._in_flight[lane] -= 1
+
+    def _stop_waiting(self, audio_s: float, lane: Lane) -> None:
         self.waiting -= 1
+        self._waiting[lane] -= 1
         # Sums of floats drift; nobody waiting is exactly no audio.
         self.waiting_audio_s = self.waiting_audio_s - audio_s if self.waiting else 0.0

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gateway.core.audio import DecodeOptions, Samples, Transcript, samples_of_ms
+from gateway.core.audio import SAMPLE_RATE_HZ, DecodeOptions, Samples, Transcript, samples_of_ms
 from gateway.core.language_lock import LanguageLock
 from gateway.core.session_config import SessionConfig
 
@@ -63,11 +63,19 @@ class Context:
     def learn(self, config: SessionConfig, samples: Samples, transcript: Transcript, text: str) -> None:
         """Takes in an utterance, its transcript and the `text` that its client was given."""
         steady = all(segment.temperature <= MAX_PROMPT_TEMPERATURE for segment in transcript.segments)
-        self._sentence = last_sentence(text) if steady and (config.text_context or config.keeps_text) else ""
         length = min(samples_of_ms(config.audio_context_ms), len(samples))
+        # What will be heard again must not be in the prompt as well: the model would take it for said.
+        read = said_before(transcript, (len(samples) - length) / SAMPLE_RATE_HZ, text) if length else text
+        self._sentence = last_sentence(read) if steady and (config.text_context or config.keeps_text) else ""
         self._tail = samples[len(samples) - length :].copy()
         if text and config.options.language is None:
             self._lock.heard(transcript)
+
+
+def said_before(transcript: Transcript, time_s: float, text: str) -> str:
+    """The words that have ended by then; all the `text` where words have no times."""
+    words = [word for segment in transcript.segments for word in segment.words]
+    return "".join(word.text for word in words if word.end_s <= time_s) if words else text
 
 
 def last_sentence(text: str) -> str:

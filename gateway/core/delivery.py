@@ -16,6 +16,9 @@ from gateway.core.segmenter import UtteranceCut
 from gateway.core.session_config import SessionConfig, SessionLimits
 from gateway.core.timeline import without_lead
 
+# Slow speech has twice as many, in any script. After a lead the model likes to stop where its sentence ends.
+MIN_CHARS_PER_S = 3
+
 
 class Delivery:
     """What is on its way, what was told, and the context that the next utterance is decoded in.
@@ -51,14 +54,13 @@ class Delivery:
     def take_transcript(self, index: int, transcript: Transcript, *, now_s: float) -> list[Effect]:
         """Takes an answer of the model. Raises KeyError where none is expected under `index`.
 
-        What looks like the prompt read aloud is decoded again without one: people do repeat themselves.
+        What was heard wrongly because of what went before is decoded again without it.
         """
         waiting = self.pending.sent(index)
         if waiting.lead_samples:
             transcript = without_lead(transcript, waiting.lead_samples / SAMPLE_RATE_HZ)
-        prompt = waiting.options.prompt if waiting.options else None
-        if prompt and not waiting.was_echo and is_prompt_echo(transcript.text, prompt):
-            waiting.was_echo = True
+        if not waiting.is_second and _is_misled(waiting, transcript):
+            waiting.is_second = True
             return [_transcribe(waiting)]
         waiting.answer = transcript
         return self._advance(now_s)
@@ -110,16 +112,26 @@ class Delivery:
         return outcome
 
 
+def _is_misled(waiting: Waiting, transcript: Transcript) -> bool:
+    """Whether the prompt was read aloud, or little but the lead was heard. Either may be right."""
+    prompt = waiting.options.prompt if waiting.options else None
+    if prompt and is_prompt_echo(transcript.text, prompt):
+        return True
+    fewest_chars = MIN_CHARS_PER_S * waiting.utterance.duration_s
+    return waiting.lead_samples > 0 and len(transcript.text) < fewest_chars
+
+
 def _transcribe(waiting: Waiting) -> Transcribe:
     config, utterance = waiting.config, waiting.utterance
     options = waiting.context.options(config)
-    if waiting.was_echo:
-        options = replace(options, prompt=None)
     lead = waiting.context.lead(config)
+    if waiting.is_second:
+        options, lead = replace(options, prompt=None), lead[:0]
     waiting.lead_samples = len(lead)
-    if len(lead):
-        # Only by the times of its words can the lead be taken out again.
+    if config.audio_context_ms:
+        # Only by the times of the words can the lead be taken out again, of this text or of the next prompt.
         options = replace(options, word_timestamps=True)
+    if len(lead):
         start_sample = utterance.start_sample - len(lead)
         utterance = Utterance(utterance.index, start_sample, np.concatenate((lead, utterance.samples)))
     waiting.options = options

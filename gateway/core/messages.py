@@ -80,7 +80,7 @@ class StreamOptions:
     silence_ms: int = 500
     max_utterance_ms: int = 15_000
     word_timestamps: bool = False
-    text_context: bool = False
+    text_context: bool = True
     audio_context_ms: int = 0
     filters: frozenset[Filter] = frozenset()
     quality: bool = False

@@ -26,7 +26,7 @@ Answer: TypeAlias = Transcript | TritoneError | Skipped
 class Waiting:
     """One utterance on its way; `options` is what it was sent with, `lead_samples` what was put in front of it.
 
-    `ended_at_s` is when that came which ended it. `was_echo`: it is decoded a second time, without the prompt.
+    `ended_at_s` is when that came which ended it. `is_second`: it is decoded again, without what went before.
     """
 
     utterance: Utterance
@@ -36,7 +36,7 @@ class Waiting:
     ended_at_s: float
     options: DecodeOptions | None = None
     lead_samples: int = 0
-    was_echo: bool = False
+    is_second: bool = False
     answer: Answer | None = None
 
 

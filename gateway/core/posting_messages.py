@@ -116,8 +116,8 @@ def parse_posted(data: object, *, model: str, formats: Sequence[str], max_timeou
         sample_rate_hz=fields.integer("sample_rate", SAMPLE_RATE_HZ, low=MIN_SAMPLE_RATE_HZ, high=MAX_SAMPLE_RATE_HZ),
         options=_options(fields),
         padding_ms=_integer(fields, "padding_ms", 0, MAX_PADDING_MS),
-        use_audio_context=_of_session(fields, "use_context_buffer", session_id),
-        use_text_context=_of_session(fields, "use_text_context", session_id),
+        use_audio_context=_of_session(fields, "use_context_buffer", session_id, default=False),
+        use_text_context=_of_session(fields, "use_text_context", session_id, default=session_id is not None),
         in_turn=fields.flag("condition_on_previous_text", False),
         filters=fields.choices("filters", frozenset(), Filter),
         quality=fields.flag("quality", False),
@@ -192,8 +192,8 @@ def _language(fields: Fields) -> str | None:
     return source or language
 
 
-def _of_session(fields: Fields, name: str, session_id: str | None) -> bool:
-    wanted = fields.flag(name, session_id is not None)
+def _of_session(fields: Fields, name: str, session_id: str | None, *, default: bool) -> bool:
+    wanted = fields.flag(name, default)
     if wanted and session_id is None:
         raise BadRequest(f"{name} needs a session_id.", code="unsupported_parameter", param=name)
     return wanted

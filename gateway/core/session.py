@@ -183,6 +183,9 @@ class Session:
             # A client that is not read from can't be blamed for its silence.
             self._active_at_s = self._audio_at_s = now_s
             return []
+        if len(self._delivery.pending):
+            # Nor can one that waits for what we owe it.
+            self._active_at_s = now_s
         if now_s - self._active_at_s >= self._limits.max_idle_s:
             return self.finish(now_s=now_s, error=IdleTimeout("Nothing was received for too long."))
         if self._config.endpointing and now_s - self._audio_at_s >= self._limits.stall_s:

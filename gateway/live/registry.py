@@ -67,7 +67,7 @@ class Registry:
             raise
         self.seats += 1
         self._seats_of[caller] += 1
-        return Permit(partial(self._leave, caller))
+        return Permit(partial(self._leave, caller, self._admission.attend()))
 
     async def open(self, seat: Permit, config: SessionConfig, *, door: str, name: str | None = None) -> LiveSession:
         """A new session, which takes `seat` over. Raises BadRequest where there is one of this name."""
@@ -134,7 +134,8 @@ class Registry:
         for name, text, read in counts:
             telemetry.show(name, text, read)
 
-    def _leave(self, caller: str) -> None:
+    def _leave(self, caller: str, attendance: Permit) -> None:
+        attendance.release()
         self.seats -= 1
         self._seats_of[caller] -= 1
         if not self._seats_of[caller]:

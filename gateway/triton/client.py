@@ -12,7 +12,7 @@ import orjson
 import tritonclient.grpc.aio as triton
 from tritonclient.utils import InferenceServerException
 
-from gateway.core.admission import Permit
+from gateway.core.admission import Lane, Permit
 from gateway.core.audio import SAMPLE_RATE_HZ, DecodeOptions, Samples, Transcript
 from gateway.core.deadline import Deadline
 from gateway.core.errors import (
@@ -36,6 +36,8 @@ _CANARY_ID = "canary"
 _PULSE_ID = "pulse"
 _INPUT, _OUTPUT = "AUDIO", "TRANSCRIPT"
 _RETRY_AFTER_S = 2.0
+# The priority levels of the model's config.pbtxt.
+_FIRST, _LAST = 1, 2
 
 # Channel arguments replace all of the client's own, the message sizes among them. The reconnect times bring the
 # first answer after an outage from 5 s to under 0.6 s.
@@ -97,6 +99,7 @@ class TritonTranscriber:
 
     def __init__(self, address: str) -> None:
         """Connects to `address`, HOST:PORT, when first used."""
+        self.address = address
         self._client = triton.InferenceServerClient(address, channel_args=_CHANNEL_ARGS)
 
     async def close(self) -> None:
@@ -117,7 +120,8 @@ class TritonTranscriber:
         if not permit.held:
             raise ValueError("the permit was given back before the utterance was sent")
         try:
-            answer = await self._infer(model, samples, parameters_of(options), request_id, deadline)
+            parameters = parameters_of(options, urgent=permit.lane is Lane.LIVE)
+            answer = await self._infer(model, samples, parameters, request_id, deadline)
         except InferenceServerException as error:
             raise translated(error) from error
         try:
@@ -215,6 +219,7 @@ class TritonTranscriber:
             request_id=request_id,
             timeout=int(left_s * 1e6),
             client_timeout=left_s,
+            priority=_FIRST if parameters.get("urgent") else _LAST,
             parameters={**parameters, "deadline_unix_ms": deadline_unix_ms},
         )
         return _answer_of(result, request_id)

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from gateway.core.deadline import Deadline
 from gateway.core.recovery import Sign
+from gateway.ports import Transcriber
 
 READY = "READY"
 LOADING = "LOADING"
@@ -22,7 +23,9 @@ class IndexEntry:
 
 
 class Control(Protocol):
-    """Triton, seen from the warden. Whatever fails raises a TritoneError."""
+    """Triton, seen from the warden. Whatever fails raises a TritoneError. `address` is where it is, HOST:PORT."""
+
+    address: str
 
     async def index(self, *, deadline: Deadline) -> tuple[IndexEntry, ...]:
         """Every model of the repository, loaded or not, by name."""
@@ -50,4 +53,12 @@ class Control(Protocol):
 
     async def unload(self, model: str, *, deadline: Deadline) -> None:
         """Asks for its end, which comes when it has answered what it was asked."""
+        ...
+
+
+class Backend(Transcriber, Control, Protocol):
+    """One Triton, as the whole gateway needs it."""
+
+    async def close(self) -> None:
+        """Ends the connection."""
         ...

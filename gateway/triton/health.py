@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from gateway.core.breaker import Breaker
 from gateway.core.deadline import Deadline
@@ -17,21 +18,46 @@ NOT_LOADED = "the model is not loaded"
 _GONE = "The model can't be reached at the moment."
 
 
-class ModelHealth:
-    """One model as requests see it. `recovery_s` is how long they should stay away at first when it fails."""
+class Changes:
+    """Lets many wait until something changes."""
 
-    def __init__(self, model: str, telemetry: Telemetry, *, max_age_s: float, recovery_s: float) -> None:
+    def __init__(self) -> None:
+        self._next = asyncio.Event()
+
+    def tell(self) -> None:
+        """Something has changed."""
+        self._next.set()
+        self._next = asyncio.Event()
+
+    async def wait(self) -> None:
+        """Returns at the next change."""
+        await self._next.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class HealthLimits:
+    """An answer older than `max_age_s` is a problem. `recovery_s`: how long requests stay away at its first failure."""
+
+    max_age_s: float
+    recovery_s: float
+
+
+class ModelHealth:
+    """One model of one Triton as requests see it; `changes` are told when it is to be had again, or will not be."""
+
+    def __init__(self, model: str, endpoint: str, telemetry: Telemetry, limits: HealthLimits, changes: Changes) -> None:
         self.model = model
         self.unloaded = False
         self.suspected = False
         self._breaker = Breaker("the model has not answered yet", now_s=time.monotonic())
+        self._endpoint = endpoint
         self._telemetry = telemetry
-        self._max_age_s = max_age_s
-        self._recovery_s = recovery_s
+        self._max_age_s = limits.max_age_s
+        self._recovery_s = limits.recovery_s
         self._answered_at_s = -float("inf")
-        self._changed = asyncio.Event()
+        self._changes = changes
         self._attended: dict[asyncio.Timeout, None] = {}
-        telemetry.model_ready.labels(model).set(0)
+        telemetry.model_ready.labels(endpoint, model).set(0)
 
     @property
     def refusal(self) -> str | None:
@@ -55,21 +81,20 @@ class ModelHealth:
         """When to come back: at the time by which it was back before, and soon if that has passed."""
         return max(1.0, self._recovery_s - self._breaker.open_since(time.monotonic()))
 
-    def require(self, *, arrived_at_s: float | None = None) -> None:
-        """Raises ModelUnavailable if requests are refused; one that came in before that began may wait."""
-        if self.refusal and (self.unloaded or arrived_at_s is None or self._breaker.opened_at_s <= arrived_at_s):
-            raise self._unavailable()
+    def lets_in(self, arrived_at_s: float) -> bool:
+        """Whether a request that came in then may ask, or wait: it may if that was before the refusing began."""
+        return self.refusal is None or (not self.unloaded and self._breaker.opened_at_s > arrived_at_s)
 
     async def available(self, deadline: Deadline, *, wait_s: float) -> None:
         """Waits for the model, at most until `deadline` and for `wait_s`. Raises ModelUnavailable."""
         try:
             async with asyncio.timeout(min(wait_s, deadline.remaining_s(time.monotonic()))):
                 while self.refusal and not self.unloaded:
-                    await self._changed.wait()
+                    await self._changes.wait()
         except TimeoutError:
-            raise self._unavailable() from None
+            raise self.unavailable() from None
         if self.unloaded:
-            raise self._unavailable()
+            raise self.unavailable()
 
     @asynccontextmanager
     async def attending(self) -> AsyncIterator[None]:
@@ -87,7 +112,7 @@ class ModelHealth:
         except TimeoutError:
             if not wait.expired():
                 raise
-            raise self._unavailable() from None
+            raise self.unavailable() from None
 
     def give_up(self) -> None:
         """Nobody will answer what was sent so far."""
@@ -118,29 +143,30 @@ class ModelHealth:
         if self._breaker.passed():
             if self._answered_at_s > 0:
                 self._recovery_s = open_s
-            logger.info("the model answers", extra={"fields": {"model": self.model, "after_s": round(open_s, 1)}})
-            self._telemetry.model_ready.labels(self.model).set(1)
-            self._wake()
+            logger.info("the model answers", extra={"fields": self._named | {"after_s": round(open_s, 1)}})
+            self._telemetry.model_ready.labels(self._endpoint, self.model).set(1)
+            self._changes.tell()
         self.answered()
 
     def trip(self, reason: str) -> None:
         """Requests are refused from now on."""
         if self._breaker.trip(reason, now_s=time.monotonic()):
-            logger.error("the model does not answer", extra={"fields": {"model": self.model, "reason": reason}})
-            self._telemetry.model_ready.labels(self.model).set(0)
-            self._telemetry.breaker_opened.labels(self.model).inc()
+            logger.error("the model does not answer", extra={"fields": self._named | {"reason": reason}})
+            self._telemetry.model_ready.labels(self._endpoint, self.model).set(0)
+            self._telemetry.breaker_opened.labels(self._endpoint, self.model).inc()
 
     def loaded(self, wanted: bool) -> None:
         """An operator wants it loaded, or not: what waits for an unloaded model has no chance."""
         self.unloaded = not wanted
         if self.unloaded:
             self.trip(NOT_LOADED)
-        self._wake()
+        self._changes.tell()
 
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-    def _unavailable(self) -> ModelUnavailable:
+    def unavailable(self) -> ModelUnavailable:
+        """What a request that is refused is told."""
         message = "The model is not loaded." if self.unloaded else _GONE
         return ModelUnavailable(message, retry_after_s=self.retry_after_s)
+
+    @property
+    def _named(self) -> dict[str, object]:
+        return {"model": self.model, "endpoint": self._endpoint}

@@ -13,7 +13,7 @@ from gateway.core.errors import DeadlineExceeded, ModelUnavailable, Overloaded, 
 from gateway.core.recovery import Recovery, RecoveryLimits, Recycling, Sign, Step
 from gateway.telemetry import Telemetry
 from gateway.triton.control import LOADING, UNAVAILABLE, Control
-from gateway.triton.health import NOT_LOADED, ModelHealth
+from gateway.triton.health import NOT_LOADED, Changes, HealthLimits, ModelHealth
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,8 @@ _REASONS: Final = {
 class KeeperLimits:
     """How often a model is looked at, how long each thing may take, and what it may hold.
 
-    `restart` starts a Triton of our own afresh, to get rid of what `max_leftovers` dead processes left in it.
+    `alone`: no other Triton could answer what this one has. `restart` starts a Triton of our own afresh, to get rid of
+    what `max_leftovers` dead processes left in it.
     """
 
     heals: bool
@@ -48,25 +49,22 @@ class KeeperLimits:
     load_timeout_s: float
     resident_limit_bytes: int
     recycle_interval_s: float
+    alone: bool = True
     restart: Callable[[], None] | None = None
     max_leftovers: int = 4
     recovery: RecoveryLimits = field(default_factory=RecoveryLimits)
 
 
 class Keeper:
-    """The care for one model. `wanted`: it is loaded when it is found absent."""
+    """The care for one model of one Triton. `wanted`: it is loaded when it is found absent."""
 
     def __init__(
-        self, model: str, triton: Control, telemetry: Telemetry, limits: KeeperLimits, *, wanted: bool
+        self, model: str, triton: Control, telemetry: Telemetry, limits: KeeperLimits, changes: Changes, *, wanted: bool
     ) -> None:
         self.model = model
         self.resident_bytes: int | None = None
-        self.health = ModelHealth(
-            model,
-            telemetry,
-            max_age_s=2 * (limits.canary_interval_s + limits.canary_timeout_s),
-            recovery_s=_FIRST_GUESS_S,
-        )
+        max_age_s = 2 * (limits.canary_interval_s + limits.canary_timeout_s)
+        self.health = ModelHealth(model, triton.address, telemetry, HealthLimits(max_age_s, _FIRST_GUESS_S), changes)
         self._triton = triton
         self._telemetry = telemetry
         self._limits = limits
@@ -121,12 +119,12 @@ class Keeper:
                 await self._triton.canary(self.model, deadline=_within(self._limits.canary_timeout_s))
         except Overloaded:
             # A full queue is a model at work; real answers or their absence tell the rest.
-            self._telemetry.canaries.labels("overloaded").inc()
+            self._telemetry.canaries.labels(self._triton.address, "overloaded").inc()
         except TritoneError as error:
-            self._telemetry.canaries.labels(error.reason).inc()
+            self._telemetry.canaries.labels(self._triton.address, error.reason).inc()
             self._canary_failed(error, time.monotonic() - asked_at_s)
         else:
-            self._telemetry.canaries.labels("ok").inc()
+            self._telemetry.canaries.labels(self._triton.address, "ok").inc()
             self._canary_passed()
 
     async def load(self) -> None:
@@ -148,21 +146,21 @@ class Keeper:
     async def replace(self, why: str) -> None:
         """A fresh process takes the place of this one, which answers what it was asked. Raises ModelUnavailable."""
         async with self._control:
-            logger.warning("replacing the model's process", extra={"fields": {"model": self.model, "reason": why}})
+            logger.warning("replacing the model's process", extra={"fields": self._named | {"reason": why}})
             try:
                 await self._triton.replace(self.model, deadline=_within(self._limits.load_timeout_s))
             except TritoneError as error:
-                self._telemetry.replacements.labels(self.model, why, error.reason).inc()
+                self._telemetry.replacements.labels(self._triton.address, self.model, why, error.reason).inc()
                 raise
             finally:
                 self._recycling.started(now_s=time.monotonic())
-            self._telemetry.replacements.labels(self.model, why, "ok").inc()
+            self._telemetry.replacements.labels(self._triton.address, self.model, why, "ok").inc()
             self.health.suspected = True
 
     async def weigh(self, resident_bytes: int) -> None:
         """Takes the size of the model's process, and replaces one that has grown over its limit."""
         self.resident_bytes = resident_bytes
-        self._telemetry.resident_bytes.labels(self.model).set(resident_bytes)
+        self._telemetry.resident_bytes.labels(self._triton.address, self.model).set(resident_bytes)
         due = self._recycling.due(resident_bytes, now_s=time.monotonic())
         if due and self._limits.heals and self.health.problem is None:
             with suppress(TritoneError):
@@ -206,10 +204,12 @@ class Keeper:
             return
         self._recovery.canary(Sign.LATE if late else Sign.FAILS, now_s=time.monotonic())
         self.health.trip(f"the model failed its check: {error.reason}")
+        if late and not self._limits.alone:
+            self.health.give_up()
 
     async def _restore(self, step: Step, sign: Sign) -> None:
         began_at_s = time.monotonic()
-        fields = {"model": self.model, "step": step.value, "sign": sign.value}
+        fields = self._named | {"step": step.value, "sign": sign.value}
         logger.warning("restoring the model", extra={"fields": fields})
         outcome = "loaded"
         try:
@@ -227,7 +227,7 @@ class Keeper:
             outcome = error.reason
             logger.error("the model could not be restored", extra={"fields": fields | {"code": outcome}})
         self._recovery.attempted(loaded=outcome in ("loaded", "restarted"), now_s=time.monotonic())
-        self._telemetry.restorations.labels(self.model, step.value, sign.value, outcome).inc()
+        self._telemetry.restorations.labels(self._triton.address, self.model, step.value, sign.value, outcome).inc()
         self._telemetry.restoration_seconds.observe(time.monotonic() - began_at_s)
 
     async def _load_afresh(self, step: Step) -> None:
@@ -245,6 +245,10 @@ class Keeper:
                     await asyncio.sleep(_UNLOAD_POLL_S)
                 return True
         return False
+
+    @property
+    def _named(self) -> dict[str, object]:
+        return {"model": self.model, "endpoint": self._triton.address}
 
     async def _state(self) -> str:
         """The model's state in Triton's index; what can't be asked for is not there."""

@@ -1,9 +1,9 @@
-"""The one watcher of Triton's models: which there are, whether each may be asked, and what operators want of them."""
+"""The one watcher of a Triton's models: which there are, whether each may be asked, and what operators want of them."""
 
 import asyncio
 import logging
 import time
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +11,7 @@ from gateway.core.deadline import Deadline
 from gateway.core.errors import NotFound, Overloaded, TritoneError
 from gateway.telemetry import Telemetry
 from gateway.triton.control import READY, Control, IndexEntry
-from gateway.triton.health import ModelHealth
+from gateway.triton.health import Changes, ModelHealth
 from gateway.triton.keeper import Keeper, KeeperLimits
 from gateway.triton.memory import resident_bytes
 
@@ -26,30 +26,29 @@ _MEMORY_EVERY_S: Final = 2.0
 class WardenLimits:
     """Which models are kept loaded, the default first, and how many may be watched.
 
-    `wait_s` is how long an utterance waits for a model to come back. `metrics_address` (HOST:PORT) is where Triton
-    tells how large the models are; None where that is not watched.
+    `metrics_address` (HOST:PORT) is where Triton tells how large the models are; None where that is not watched.
     """
 
     models: tuple[str, ...]
     max_models: int
-    wait_s: float
     metrics_address: str | None
     keeper: KeeperLimits
 
 
 class Warden:
-    """A keeper for each model; those that were named at start are loaded when they are found absent.
+    """Looks after one Triton: a keeper for each model; those named at start are loaded when they are found absent.
 
     Others that Triton has loaded are found in its index, up to `max_models` altogether.
     """
 
-    def __init__(self, triton: Control, telemetry: Telemetry, limits: WardenLimits) -> None:
+    def __init__(self, triton: Control, telemetry: Telemetry, limits: WardenLimits, changes: Changes) -> None:
         self.index: tuple[IndexEntry, ...] = ()
         self.reachable = False
         self.foreign: set[str] = set()
         self._triton = triton
         self._telemetry = telemetry
         self._limits = limits
+        self._changes = changes
         self._tasks: asyncio.TaskGroup | None = None
         self._keepers: dict[str, Keeper] = {}
         for model in limits.models:
@@ -75,31 +74,6 @@ class Warden:
         """How a model is. Raises NotFound."""
         return self.keeper(model).health
 
-    def require_any(self) -> None:
-        """Raises ModelUnavailable when no model at all can be asked: there is no need to read a request."""
-        if all(keeper.health.refusal for keeper in self._keepers.values()):
-            self.health(self._limits.models[0]).require()
-
-    def refusal_of(self, model: str) -> str | None:
-        """As dispatch.Models."""
-        return self.health(model).refusal
-
-    async def available(self, model: str, deadline: Deadline) -> None:
-        """As dispatch.Models."""
-        await self.health(model).available(deadline, wait_s=self._limits.wait_s)
-
-    def attending(self, model: str) -> AbstractAsyncContextManager[None]:
-        """As dispatch.Models."""
-        return self.health(model).attending()
-
-    def answered(self, model: str) -> None:
-        """As dispatch.Models."""
-        self.health(model).answered()
-
-    def failed(self, model: str, error: TritoneError) -> None:
-        """As dispatch.Models."""
-        self.health(model).failed(error)
-
     async def load(self, model: str) -> None:
         """Loads a model of the repository. Raises NotFound, ModelUnavailable, Overloaded when too many are watched."""
         await self.discover()
@@ -117,7 +91,7 @@ class Warden:
 
     async def reload(self, model: str) -> None:
         """Loads a model afresh, without a pause in its service. Raises NotFound, ModelUnavailable."""
-        if model in self._keepers and not self.refusal_of(model):
+        if model in self._keepers and not self.health(model).refusal:
             await self.keeper(model).replace("operator")
         else:
             await self.load(model)
@@ -181,6 +155,7 @@ class Warden:
         return len(self._keepers) >= self._limits.max_models
 
     def _watch(self, model: str, *, wanted: bool) -> None:
-        keeper = self._keepers[model] = Keeper(model, self._triton, self._telemetry, self._limits.keeper, wanted=wanted)
+        keeper = Keeper(model, self._triton, self._telemetry, self._limits.keeper, self._changes, wanted=wanted)
+        self._keepers[model] = keeper
         if self._tasks is not None:
             self._tasks.create_task(keeper.run())

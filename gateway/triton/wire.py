@@ -6,10 +6,11 @@ from typing import Any
 from gateway.core.audio import DecodeOptions, Filtered, Segment, Transcript, Word
 
 
-def parameters_of(options: DecodeOptions) -> dict[str, str | int | float | bool]:
-    """The request parameters of the wire; what is None stays unsaid."""
+def parameters_of(options: DecodeOptions, *, urgent: bool = False) -> dict[str, str | int | float | bool]:
+    """The request parameters of the wire; what is None stays unsaid. What is urgent overtakes what waits."""
     values: dict[str, str | int | float | bool | None] = {
         "language": options.language,
+        "urgent": urgent or None,
         "task": options.task.value,
         "prompt": options.prompt,
         "hotwords": options.hotwords,
@@ -18,7 +19,7 @@ def parameters_of(options: DecodeOptions) -> dict[str, str | int | float | bool]
         "temperature": options.temperature,
         "timestamps": options.timestamps,
         "word_timestamps": options.word_timestamps,
-        "language_probabilities": options.language_probabilities,
+        "language_probabilities": options.language_probabilities or None,
         "no_speech_threshold": options.no_speech_threshold,
         "log_prob_threshold": options.log_prob_threshold,
         "compression_ratio_threshold": options.compression_ratio_threshold,

@@ -1,4 +1,4 @@
-from gateway.api.keys import ADMISSION, DRAINING, WARDEN
+from gateway.api.keys import ADMISSION, FLEET, STOPPING
 from gateway.core.errors import ModelUnavailable
 from gateway.core.recovery import Sign
 from tests.fakes import FakeTranscriber
@@ -25,13 +25,14 @@ async def test_readyz_names_what_failed(start: Start) -> None:
             "admission": "ok",
         }
         backend.sign = Sign.UNREACHABLE
-        await gateway.app[WARDEN].discover()
+        await gateway.app[FLEET].check()
         _, body = await get(gateway, "/readyz")
         assert body["checks"]["triton"] == "Triton can't be reached"
-        gateway.app[DRAINING].set()
+        gateway.app[STOPPING].set()
         with gateway.app[ADMISSION].enter():
             _, body = await get(gateway, "/readyz")
         assert "ok" not in body["checks"].values()
+        assert body["endpoints"] == {"127.0.0.1:8001": "the model can't be reached"}
         assert (await get(gateway, "/livez"))[0].status == 200
 
 
@@ -42,7 +43,7 @@ async def test_a_failing_request_closes_the_door_at_once(start: Start) -> None:
         assert (reply.status, reply.headers["Retry-After"]) == (503, "5")
         assert (await get(gateway, "/readyz"))[0].status == 503
         gateway.backend.error = gateway.backend.canary_error = None
-        await gateway.app[WARDEN].check()
+        await gateway.app[FLEET].check()
         assert (await get(gateway, "/readyz"))[0].status == 200
 
 
@@ -54,7 +55,7 @@ async def test_metrics_are_prometheus_text(gateway: Gateway) -> None:
         "tritone_audio_seconds_total 2.0",
         "tritone_requests_in_progress 0.0",
         "tritone_permits 16.0",
-        'tritone_model_ready{model="base"} 1.0',
+        'tritone_model_ready{endpoint="127.0.0.1:8001",model="base"} 1.0',
         'tritone_requests_total{route="/v1/audio/transcriptions",status="200"} 1.0',
     ):
         assert line in text

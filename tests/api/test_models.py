@@ -1,9 +1,8 @@
 import pytest
 
-from gateway.api.keys import WARDEN
 from gateway.core.errors import ModelUnavailable
 from tests.fakes import FakeTranscriber
-from tests.serving import Gateway, Start, form, get, post, wav
+from tests.serving import Gateway, Start, form, get, health_of, post, wav
 
 KEY = "correct horse"
 
@@ -20,7 +19,7 @@ async def test_the_models_of_tritons_repository_are_listed_with_their_state(star
     backend.models, backend.unloaded, backend.foreign = ("base", "small", "resnet"), ("turbo",), ("resnet",)
     async with start(backend) as gateway:
         backend.canary_error = ModelUnavailable("gone")
-        gateway.app[WARDEN].failed("small", backend.canary_error)
+        health_of(gateway, "small").failed(backend.canary_error)
         _, body = await get(gateway, "/v1/models")
         assert body["object"] == "list"
         assert {entry["id"]: entry["state"] for entry in body["data"]} == {
@@ -41,7 +40,7 @@ async def test_a_model_that_is_not_ready_is_refused_with_the_list_of_those_that_
     backend.models, backend.unloaded = ("base", "small"), ("turbo",)
     async with start(backend) as gateway:
         backend.canary_error = ModelUnavailable("gone")
-        gateway.app[WARDEN].failed("small", backend.canary_error)
+        health_of(gateway, "small").failed(backend.canary_error)
         for model, status, message in (
             ("gpt-4o", 404, "There is no such model. Ready now: base, whisper-1."),
             ("turbo", 503, "The model is not loaded. Ready now: base, whisper-1."),
@@ -89,7 +88,8 @@ async def test_the_status_tells_how_a_model_is(gateway: Gateway) -> None:
     reply, body = await get(gateway, "/v1/models/base/status")
     assert reply.status == 200
     assert body.pop("last_answer_age_s") < 30
-    assert body == {"id": "base", "state": "ready", "problem": None, "resident_bytes": None}
+    endpoints = {"127.0.0.1:8001": "ok"}
+    assert body == {"id": "base", "state": "ready", "problem": None, "resident_bytes": None, "endpoints": endpoints}
     assert (await get(gateway, "/v1/models/small/status"))[0].status == 404
 
 

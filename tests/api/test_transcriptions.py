@@ -2,11 +2,11 @@ import asyncio
 
 import pytest
 
-from gateway.api.keys import ADMISSION, DRAINING, WARDEN
+from gateway.api.keys import ADMISSION, DRAINING
 from gateway.core import errors
 from gateway.core.audio import Filtered, Task
 from tests.fakes import FakeTranscriber
-from tests.serving import Gateway, Start, form, post, wav
+from tests.serving import Gateway, Start, form, health_of, post, wav
 
 
 async def test_json_joins_the_pieces_in_order(gateway: Gateway) -> None:
@@ -145,7 +145,7 @@ async def test_the_door_is_closed_when_full_draining_or_without_a_model(start: S
             reply, body = await post(gateway, form(wav(0.5)))
             assert (reply.status, body["error"]["code"]) == (503, "overloaded")
         gateway.backend.canary_error = errors.ModelUnavailable("gone")
-        gateway.app[WARDEN].failed("base", errors.ModelUnavailable("gone"))
+        health_of(gateway).failed(errors.ModelUnavailable("gone"))
         reply, body = await post(gateway, form(wav(0.5)))
         assert (reply.status, body["error"]["code"]) == (503, "model_unavailable")
         gateway.app[DRAINING].set()

@@ -119,6 +119,25 @@ async def test_an_upload_that_trickles_is_ended(start: Start) -> None:
         assert (reply.status, answer["error"]["code"]) == (408, "idle_timeout")
 
 
+async def test_slow_uploads_keep_nobody_out(start: Start) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield part("file", b"x" * 100)
+        await asyncio.Event().wait()
+
+    async with start(max_requests=1, max_uploads=3) as gateway:
+        slow = [asyncio.create_task(post(gateway, body(), headers=MULTIPART)) for _ in range(2)]
+        await eventually(lambda: gateway.app[ADMISSION].uploads == 2)
+        reply, _ = await post(gateway, form(wav(0.5)))
+        assert reply.status == 200
+        slow.append(asyncio.create_task(post(gateway, body(), headers=MULTIPART)))
+        await eventually(lambda: gateway.app[ADMISSION].uploads == 3)
+        reply, answer = await post(gateway, form(wav(0.5)))
+        assert (reply.status, answer["error"]["code"]) == (503, "overloaded")
+        for task in slow:
+            task.cancel()
+        await eventually(lambda: gateway.app[ADMISSION].uploads == 0)
+
+
 def client_left(caplog: pytest.LogCaptureFixture) -> bool:
     fields = [getattr(record, "fields", {}) for record in caplog.records]
     return any(field.get("status") == 499 and field["code"] == "client_left" for field in fields)

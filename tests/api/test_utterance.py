@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.api.keys import ADMISSION, CONTEXTS, DRAINING, LIVE
+from gateway.api.keys import ADMISSION, CONTEXTS, DRAINING, LIVE, STOPPING
 from gateway.core.errors import ModelUnavailable, Overloaded
 from gateway.settings import Settings
 from tests.fakes import FakeTranscriber
@@ -184,28 +184,28 @@ async def test_audio_that_is_too_long_is_told_so(start: Start) -> None:
 
 async def test_a_session_remembers_and_only_itself(gateway: Gateway) -> None:
     gateway.backend.text = "It rained."
-    await say(gateway, session_id="a")
-    await say(gateway, session_id="a")
-    await say(gateway, session_id="b")
+    await say(gateway, session_id="a", use_context_buffer=True)
+    await say(gateway, session_id="a", use_context_buffer=True)
+    await say(gateway, session_id="b", use_context_buffer=True)
     await say(gateway)
     async with gateway.client.post(
-        "/utterance", json=body(session_id="a"), headers={"Authorization": "Bearer another"}
+        "/utterance", json=body(session_id="a", use_context_buffer=True), headers={"Authorization": "Bearer another"}
     ) as reply:
         assert reply.status == 200
     prompts = [(options.prompt, options.language, samples) for _, _, options, samples in gateway.backend.requests]
     fresh = (None, None, 16_000)
-    # The second one has a second of the first one in front.
-    assert prompts == [fresh, ("It rained.", "en", 32_000), fresh, fresh, fresh]
+    # The second one has a second of the first one in front; since it sounds like its prompt, it is decoded again alone.
+    assert prompts == [fresh, ("It rained.", "en", 32_000), (None, "en", 16_000), fresh, fresh, fresh]
     assert len(gateway.app[CONTEXTS]) == 3
 
 
 async def test_each_kind_of_context_can_be_left_out(gateway: Gateway) -> None:
     gateway.backend.text = "It rained."
-    await say(gateway, session_id="a")
+    await say(gateway, session_id="a", use_context_buffer=True)
     await say(gateway, session_id="a", use_context_buffer=False)
-    await say(gateway, session_id="b")
-    await say(gateway, session_id="b", use_text_context=False)
-    await say(gateway, session_id="b")
+    await say(gateway, session_id="b", use_context_buffer=True)
+    await say(gateway, session_id="b", use_context_buffer=True, use_text_context=False)
+    await say(gateway, session_id="b", use_context_buffer=True)
     seen = [(options.prompt, samples) for _, _, options, samples in gateway.backend.requests if options.language]
     # The first sounded like its prompt, and was decoded again without one.
     assert seen == [("It rained.", 16_000), (None, 16_000), (None, 32_000), (None, 32_000)]
@@ -228,9 +228,9 @@ async def test_the_pieces_of_one_request_follow_each_other_where_it_is_wished(ga
 )
 async def test_reset_forgets_what_it_is_told_to(gateway: Gateway, kept: dict[str, bool], seen: tuple[Any, ...]) -> None:
     gateway.backend.text = "It rained."
-    await say(gateway, session_id="a")
+    await say(gateway, session_id="a", use_context_buffer=True)
     assert await reset(gateway, session_id="a", **kept) == (200, {"status": "ok", "session_id": "a"})
-    await say(gateway, session_id="a")
+    await say(gateway, session_id="a", use_context_buffer=True)
     _, _, options, samples = gateway.backend.requests[1]
     assert (options.prompt, options.language, samples) == seen
 
@@ -341,7 +341,7 @@ async def test_health_says_what_is_true(start: Start) -> None:
         assert (told["permits"]["in_use"], told["requests"]["inside"]) == (1, 1)
         backend.gate.set()
         await request
-        gateway.app[DRAINING].set()
+        gateway.app[STOPPING].set()
         reply, told = await get(gateway, "/health")
         assert (reply.status, told["checks"]["draining"]) == (503, "the service is stopping")
 

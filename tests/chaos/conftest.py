@@ -29,7 +29,15 @@ NORMALIZED = EnglishTextNormalizer()
 @pytest.fixture(scope="package")
 def server() -> Iterator[Server]:
     """`tritone up` that takes faults, replaces what has grown at once, and is patient with what is away."""
-    with running(test_faults=1, model_max_resident_mib=RESIDENT_LIMIT_MIB, recycle_interval_s=0, drain_s=5) as server:
+    # Hundreds of sessions come from one address, and their texts from a machine that may be busy with other tests.
+    with running(
+        test_faults=1,
+        model_max_resident_mib=RESIDENT_LIMIT_MIB,
+        recycle_interval_s=0,
+        drain_s=5,
+        max_sessions_per_key=256,
+        final_timeout_s=120,
+    ) as server:
         yield server
 
 

@@ -17,6 +17,21 @@ def test_requests_come_in_up_to_the_limit_and_leave() -> None:
     gate.enter()
 
 
+def test_uploads_take_no_place_of_those_inside() -> None:
+    gate = Admission(AdmissionLimits(1, 1, 1, 60, max_uploads=2))
+    slow, quick = gate.arrive(), gate.arrive()
+    with pytest.raises(Overloaded):
+        gate.arrive()
+    with gate.enter():
+        quick.release()
+        # There is room for an upload, and none for what would follow it.
+        with pytest.raises(Overloaded):
+            gate.arrive()
+    gate.arrive()
+    slow.release()
+    assert (gate.uploads, gate.requests) == (1, 0)
+
+
 def test_permits_are_counted_and_given_back_once() -> None:
     gate = admission(permits=2)
     first, second = gate.admit(1), gate.admit(1)
@@ -49,8 +64,9 @@ def test_waiting_audio_closes_the_door_but_not_on_those_inside() -> None:
     gate = admission(waiting=9, audio_s=20)
     gate.wait(20)
     assert gate.full == "too much audio is waiting for the model"
-    with pytest.raises(Overloaded):
-        gate.enter()
+    for refused in (gate.arrive, gate.enter):
+        with pytest.raises(Overloaded):
+            refused()
     gate.wait(20)
 
 
@@ -66,9 +82,10 @@ def test_no_waiters_are_exactly_no_audio() -> None:
 def test_retry_after_follows_the_measured_service_time() -> None:
     gate = admission(permits=2, waiting=50)
     assert gate.retry_after_s == 1
-    gate.served(4.0)
     for _ in range(2):
         gate.admit(1)
+    # Two at once in 4 s: one every 2 s.
+    gate.served(4.0)
     assert gate.retry_after_s == 4
     for _ in range(4):
         gate.wait(1)
@@ -76,6 +93,38 @@ def test_retry_after_follows_the_measured_service_time() -> None:
     for _ in range(100):
         gate.served(1.0)
     assert 3 <= gate.retry_after_s <= 4
+
+
+def test_what_cannot_be_served_in_its_time_is_refused() -> None:
+    gate = admission(permits=2, waiting=50)
+    gate.require_time(0.1)
+    for _ in range(2):
+        gate.admit(1)
+    gate.require_time(0.1)
+    gate.served(4.0)
+    gate.wait(1)
+    # The fourth, at one every 2 s, and half more to be sure.
+    gate.require_time(12.1)
+    with pytest.raises(Overloaded) as caught:
+        gate.require_time(11.9)
+    assert caught.value.retry_after_s == 6
+
+
+def test_only_those_ahead_take_time() -> None:
+    gate = admission(permits=1, waiting=50)
+    gate.admit(1)
+    gate.served(1.0)
+    for _ in range(9):
+        gate.wait(1, Lane.LONG)
+    gate.require_time(3.1)
+    with pytest.raises(Overloaded):
+        gate.require_time(3.1, Lane.LONG)
+
+
+def test_an_idle_model_has_time_for_anything() -> None:
+    gate = admission(permits=2)
+    gate.served(500.0)
+    gate.require_time(0.1)
 
 
 def test_retry_after_is_bounded_and_told() -> None:
@@ -86,6 +135,31 @@ def test_retry_after_is_bounded_and_told() -> None:
     with pytest.raises(Overloaded) as caught:
         gate.enter()
     assert caught.value.retry_after_s == 60
+
+
+def test_long_files_leave_room_while_others_are_here() -> None:
+    gate = Admission(AdmissionLimits(9, 4, 9, 60, long_permits=1))
+    gate.admit(1, Lane.LONG)
+    alone = gate.admit(1, Lane.LONG)
+    session = gate.attend()
+    assert not gate.permit_is_free(Lane.LONG)
+    session.release()
+    assert gate.permit_is_free(Lane.LONG)
+    short = gate.admit(1)
+    assert not gate.permit_is_free(Lane.LONG)
+    alone.release()
+    assert not gate.permit_is_free(Lane.LONG)
+    short.release()
+    assert (gate.permit_is_free(Lane.LONG), gate.in_flight, gate.sessions) == (True, 1, 0)
+
+
+def test_interim_results_do_not_wait_for_long_files() -> None:
+    gate = Admission(AdmissionLimits(9, 4, 9, 60, interim_permits=1))
+    for _ in range(3):
+        gate.admit(1, Lane.LONG)
+    assert gate.permit_is_free(Lane.INTERIM)
+    gate.admit(1, Lane.INTERIM)
+    assert not gate.permit_is_free(Lane.LIVE)
 
 
 def test_a_permit_can_change_hands() -> None:

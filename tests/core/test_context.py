@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gateway.core.audio import DecodeOptions, Transcript
+from gateway.core.audio import DecodeOptions, Transcript, Word
 from gateway.core.context import MAX_PROMPT_BYTES, Context, last_sentence
 from gateway.core.session_config import SessionConfig
 from tests.core.drive import audio_of, said, segment
 
 CONFIG = SessionConfig(model="base", text_context=True, audio_context_ms=100)
+TEXT = replace(CONFIG, audio_context_ms=0)
 
 
 def learned(*transcripts: Transcript, config: SessionConfig = CONFIG) -> Context:
@@ -51,15 +52,24 @@ def test_a_language_that_was_given_teaches_nothing() -> None:
 
 
 def test_the_sentence_before_follows_the_clients_prompt_if_both_fit() -> None:
-    context = learned(said("One. Two!"))
-    assert context.options(CONFIG).prompt == "Two!"
-    assert context.options(replace(CONFIG, options=DecodeOptions(prompt="Names: Ada."))).prompt == "Names: Ada. Two!"
+    context = learned(said("One. Two!"), config=TEXT)
+    assert context.options(TEXT).prompt == "Two!"
+    assert context.options(replace(TEXT, options=DecodeOptions(prompt="Names: Ada."))).prompt == "Names: Ada. Two!"
     long = "x" * (MAX_PROMPT_BYTES - 4)
-    assert context.options(replace(CONFIG, options=DecodeOptions(prompt=long))).prompt == long
+    assert context.options(replace(TEXT, options=DecodeOptions(prompt=long))).prompt == long
+
+
+def test_what_is_in_the_lead_is_not_in_the_prompt() -> None:
+    # Ten frames are 0.2 s, of which the last 0.1 s are put in front of the next utterance.
+    words = (Word(" One.", 0.0, 0.05, 0.9), Word(" Two", 0.05, 0.1, 0.9), Word(" three.", 0.1, 0.2, 0.9))
+    context = learned(said("One. Two three.", segments=(segment("One. Two three.", 0.0, 0.2, words),)))
+    assert context.options(CONFIG).prompt == "Two"
+    assert learned(said("Without times.")).options(CONFIG).prompt == "Without times."
 
 
 def test_a_text_from_a_high_temperature_is_no_prompt() -> None:
-    assert learned(said("a b", segments=(segment("a b", temperature=0.6),))).options(CONFIG).prompt is None
+    heard = said("a b", segments=(segment("a b", temperature=0.6),))
+    assert learned(heard, config=TEXT).options(TEXT).prompt is None
 
 
 def test_without_context_nothing_is_kept() -> None:

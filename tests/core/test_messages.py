@@ -99,7 +99,7 @@ def test_a_query_chooses_everything() -> None:
 def test_nothing_chosen_is_the_default() -> None:
     assert parse_start({}, DEFAULTS, is_query=True) == DEFAULTS
     assert parse_start({"type": "configure"}, DEFAULTS, is_query=False) == DEFAULTS
-    assert DEFAULTS.session_config(SessionConfig(model="x")) == SessionConfig(model="base")
+    assert DEFAULTS.session_config(SessionConfig(model="x")) == SessionConfig(model="base", text_context=True)
 
 
 def test_values_that_clash_name_the_field() -> None:

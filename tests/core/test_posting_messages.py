@@ -45,7 +45,9 @@ def test_what_is_not_said_is_left_to_us() -> None:
 
 def test_a_session_has_context_and_padding_its_silence() -> None:
     config = posted(session_id="a", padding_ms=900).session_config(SegmenterConfig())
-    assert (config.audio_context_ms, config.text_context, config.keeps_text) == (2_000, True, True)
+    assert (config.audio_context_ms, config.text_context, config.keeps_text) == (0, True, True)
+    with_audio = posted(session_id="a", use_context_buffer=True).session_config(SegmenterConfig())
+    assert with_audio.audio_context_ms == 2_000
     segmenter = config.segmenter
     assert (segmenter.pre_roll_ms, segmenter.post_roll_ms, segmenter.silence_ms) == (900, 900, 900)
     with pytest.raises(BadRequest) as error:

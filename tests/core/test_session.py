@@ -267,6 +267,16 @@ def test_keepalive_keeps_alive_also_while_closing() -> None:
     assert driver.session.tick(10_000) == []
 
 
+def test_a_client_that_waits_for_an_answer_is_not_idle() -> None:
+    driver = Driver()
+    driver.speak(SPEECH)
+    assert driver.session.tick(driver.now_s + 59) == []
+    assert driver.session.tick(driver.now_s + 118) == []
+    driver.answer(0, said("one"))
+    assert driver.session.tick(driver.now_s + 177) == []
+    assert kinds(driver.session.tick(driver.now_s + 178)) == ["Errored", "Closed", "Close"]
+
+
 def test_a_client_that_is_not_read_from_is_not_idle() -> None:
     driver = Driver()
     while driver.wants_audio():

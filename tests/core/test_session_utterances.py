@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gateway.core.audio import FRAME_MS, FRAME_SAMPLES, CutReason, DecodeOptions
+from gateway.core.audio import FRAME_MS, FRAME_SAMPLES, CutReason, DecodeOptions, Word
 from gateway.core.effects import (
     CancelPartial,
     Final,
@@ -14,7 +14,7 @@ from gateway.core.effects import (
     SpeechEnded,
     TranscribePartial,
 )
-from tests.core.drive import CONFIG, SEGMENTER, SPEECH, Driver, kinds, messages, said
+from tests.core.drive import CONFIG, SEGMENTER, SPEECH, Driver, kinds, messages, said, segment
 
 INTERIM = replace(CONFIG, interim_results=True, partial_interval_ms=100)
 
@@ -144,6 +144,18 @@ def test_the_sound_before_is_put_in_front_and_its_words_are_taken_out() -> None:
     np.testing.assert_array_equal(second.samples[:lead], first.samples[-lead:])
     assert second.start_sample + lead == 12 * FRAME_SAMPLES
     assert driver.asked[1].options.word_timestamps
-    transcript = said("one two", segments=(said("one two").segments[0],))
-    (final,) = messages(driver.answer(1, transcript), Final)
+    spoken = segment("one two", 0.0, 0.3, (Word("one", 0.0, 0.1, 0.9), Word(" two", 0.1, 0.3, 0.9)))
+    (final,) = messages(driver.answer(1, said("one two", segments=(spoken,))), Final)
+    assert final.text == "two"
+
+
+def test_where_little_but_the_sound_before_was_heard_it_is_decoded_again_without_it() -> None:
+    driver = Driver(replace(CONFIG, audio_context_ms=100))
+    driver.speak(SPEECH)
+    driver.answer(0, said("one"))
+    driver.speak(SPEECH)
+    assert kinds(driver.answer(1, said("one"))) == ["Transcribe"]
+    again = driver.asked[2].utterance
+    assert (again.index, again.start_sample) == (1, 12 * FRAME_SAMPLES)
+    (final,) = messages(driver.answer(1, said("")), Final)
     assert final.text == ""

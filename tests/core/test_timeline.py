@@ -16,12 +16,21 @@ def test_a_segment_is_placed_within_its_utterance() -> None:
     assert [(word.start_s, word.end_s) for word in moved.words] == [(10, 10.4), (10.4, 11.2), (11.2, 11.5)]
 
 
-def test_words_of_the_lead_go_by_their_middle() -> None:
-    kept = without_lead(said("one two three", segments=(SPOKEN,)), 1.0)
+def test_words_that_end_in_the_lead_go() -> None:
+    kept = without_lead(said("one two three", segments=(SPOKEN,)), 1.25)
     assert kept.text == "three"
     (left,) = kept.segments
-    assert (left.text, left.tokens, left.start_s, left.end_s) == (" three", (), 0.19999999999999996, 1.0)
-    assert left.words == (replace(WORDS[2], start_s=0.19999999999999996, end_s=1.0),)
+    assert (left.text, left.tokens, left.start_s, left.end_s) == (" three", (), 1.2 - 1.25, 0.75)
+    assert left.words == (replace(WORDS[2], start_s=1.2 - 1.25, end_s=0.75),)
+
+
+def test_a_first_word_that_seems_to_begin_in_the_lead_stays() -> None:
+    # Its middle is in the lead: the model lets it begin where the word before the pause ended.
+    assert without_lead(said("one two three", segments=(SPOKEN,)), 1.8).text == "three"
+
+
+def test_a_last_word_that_seems_to_end_a_little_late_goes() -> None:
+    assert without_lead(said("one two three", segments=(SPOKEN,)), 1.15).text == "three"
 
 
 def test_whole_segments_stay_or_go() -> None:

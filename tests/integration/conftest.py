@@ -20,7 +20,7 @@ STOP_S = 60
 
 @dataclass
 class Server:
-    """A running `tritone up`, its addresses, and what it has logged so far."""
+    """A running `tritone up` or `serve`, its addresses, and what it has logged so far."""
 
     process: subprocess.Popen[str]
     log: list[str] = field(default_factory=list)
@@ -33,9 +33,9 @@ class Server:
 
 
 @contextmanager
-def running(**settings: object) -> Iterator[Server]:
+def running(command_name: str = "up", *, ends_itself: bool = False, **settings: object) -> Iterator[Server]:
     """Starts `tritone up` on a free port and ends it as Ctrl-C does; that must work every time."""
-    command = [sys.executable, "-m", "gateway", "up", "--model", MODEL, "--port", "0", "--log-format", "json"]
+    command = [sys.executable, "-m", "gateway", command_name, "--model", MODEL, "--port", "0", "--log-format", "json"]
     environment = os.environ | {f"TRITONE_{name.upper()}": str(value) for name, value in settings.items()}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         server = Server(process)
@@ -55,8 +55,9 @@ def running(**settings: object) -> Iterator[Server]:
             assert ready.wait(START_S)
             assert server.url, server.log
             yield server
-            process.send_signal(signal.SIGINT)
-            assert process.wait(STOP_S) == 0, server.log
+            if not ends_itself:
+                process.send_signal(signal.SIGINT)
+                assert process.wait(STOP_S) == 0, server.log
         finally:
             process.kill()
             reader.join()

@@ -44,7 +44,8 @@ async def one(gateway: Gateway, number: int) -> int:
             await talker.say("close")
             await talker.rest()
     told = [*talker.of("final"), *talker.of("partial")]
-    assert {message["text"] for message in told} <= {f"{level} p{number} {language}"}
+    # A prompt has the words of the sentence before as well: they too are this session's own.
+    assert {word for message in told for word in message["text"].split()} <= {str(level), f"p{number}", language}
     assert [final["utterance"] for final in talker.of("final")] == list(range(len(talker.of("final"))))
     return len(talker.of("final"))
 

@@ -3,7 +3,7 @@ from contextlib import suppress
 
 import pytest
 
-from gateway.api.keys import LIVE, WARDEN
+from gateway.api.keys import LIVE
 from gateway.core.errors import ModelFailed, ModelUnavailable
 from tests.live.talking import (
     BY_LENGTH,
@@ -15,7 +15,7 @@ from tests.live.talking import (
     talking_raw,
     tone,
 )
-from tests.serving import Gateway, Start
+from tests.serving import Gateway, Start, health_of
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ async def test_a_wrong_query_is_an_http_answer(gateway: Gateway, url: str, statu
 async def test_nobody_comes_in_while_the_model_is_away(start: Start) -> None:
     async with start() as gateway:
         gateway.backend.canary_error = ModelUnavailable("gone")
-        gateway.app[WARDEN].failed("base", ModelUnavailable("gone"))
+        health_of(gateway).failed(ModelUnavailable("gone"))
         status, error, _ = await refusal(gateway)
         assert (status, error["code"]) == (503, "model_unavailable")
 

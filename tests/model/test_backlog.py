@@ -7,10 +7,11 @@ from jobs import Backlog, Job
 from options import Options
 
 
-def job(frames: int, arrived_s: float = 0.0, *, encoded: Any = None) -> Job:
+def job(frames: int, arrived_s: float = 0.0, *, encoded: Any = None, urgent: bool = False) -> Job:
     return Job(
-        samples=np.zeros(16000, np.int16), options=Options(), previous_tokens=[], attempt=Attempt(frames, 0.0),
-        arrived_s=arrived_s, is_cancelled=lambda: False, reply=lambda outcome: None, encoded=encoded,
+        samples=np.zeros(16000, np.int16), options=Options(urgent=urgent), previous_tokens=[],
+        attempt=Attempt(frames, 0.0), arrived_s=arrived_s, encoded=encoded,
+        is_cancelled=lambda: False, reply=lambda outcome: None,
     )  # fmt: skip
 
 
@@ -57,3 +58,15 @@ def test_what_is_dropped_is_out_and_the_rest_keeps_its_order() -> None:
     assert backlog.drop({left, long, taken}) == [left, long]
     assert backlog.take(1.0) == [first, last]
     assert backlog.take(1.0) == []
+
+
+def test_the_urgent_overtake_and_are_not_held_up_by_company() -> None:
+    others = [job(800, arrived_s=0.0) for _ in range(3)]
+    urgent = job(1500, arrived_s=1.0, urgent=True)
+    backlog = filled(*others, urgent)
+    assert [backlog.take(1.0), backlog.take(1.0)] == [[urgent], others]
+
+
+def test_the_urgent_starve_nobody() -> None:
+    other, urgent = job(800, arrived_s=0.0), job(800, arrived_s=11.0, urgent=True)
+    assert filled(other, urgent).take(11.0) == [other]

@@ -6,7 +6,7 @@ import pytest
 from gateway.core import errors
 from gateway.core.deadline import Deadline
 from gateway.telemetry import Telemetry
-from gateway.triton.health import ModelHealth
+from gateway.triton.health import Changes, HealthLimits, ModelHealth
 
 BUSY = errors.Overloaded("full")
 LATE = errors.DeadlineExceeded("late")
@@ -14,7 +14,7 @@ GONE = errors.ModelUnavailable("gone")
 
 
 def unknown(*, max_age_s: float = 60.0, recovery_s: float = 5.0) -> ModelHealth:
-    return ModelHealth("base", Telemetry(), max_age_s=max_age_s, recovery_s=recovery_s)
+    return ModelHealth("base", "triton:8001", Telemetry(), HealthLimits(max_age_s, recovery_s), Changes())
 
 
 def healthy(**options: float) -> ModelHealth:
@@ -83,21 +83,18 @@ async def test_nobody_waits_for_a_model_that_an_operator_unloads() -> None:
     health.loaded(wanted=False)
     with pytest.raises(errors.ModelUnavailable, match="not loaded"):
         await waiting
-    with pytest.raises(errors.ModelUnavailable, match="not loaded"):
-        health.require(arrived_at_s=0.0)
+    assert not health.lets_in(0.0)
     health.loaded(wanted=True)
-    health.require(arrived_at_s=0.0)
+    assert health.lets_in(0.0)
 
 
 async def test_who_came_before_the_failure_may_wait() -> None:
     health = healthy()
     before_s = time.monotonic()
-    health.require()
+    assert health.lets_in(time.monotonic())
     health.failed(GONE)
-    health.require(arrived_at_s=before_s)
-    for arrived_at_s in (None, time.monotonic()):
-        with pytest.raises(errors.ModelUnavailable):
-            health.require(arrived_at_s=arrived_at_s)
+    assert health.lets_in(before_s)
+    assert not health.lets_in(time.monotonic())
 
 
 async def test_giving_up_ends_every_wait_for_an_answer() -> None:

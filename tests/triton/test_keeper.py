@@ -9,6 +9,7 @@ from gateway.core import errors
 from gateway.core.deadline import Deadline
 from gateway.core.recovery import RecoveryLimits, Sign
 from gateway.telemetry import Telemetry
+from gateway.triton.health import Changes
 from gateway.triton.keeper import Keeper
 from tests.fakes import FakeTranscriber, warden_limits
 from tests.serving import eventually
@@ -20,7 +21,7 @@ NONSENSE = errors.ModelFailed("wrong")
 
 
 def keeper_of(backend: FakeTranscriber, *, wanted: bool = True, **limits: Any) -> Keeper:
-    return Keeper("base", backend, Telemetry(), warden_limits(**limits).keeper, wanted=wanted)
+    return Keeper("base", backend, Telemetry(), warden_limits(**limits).keeper, Changes(), wanted=wanted)
 
 
 @pytest.fixture

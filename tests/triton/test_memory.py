@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gateway.core.recovery import Sign
 from gateway.telemetry import Telemetry
+from gateway.triton.health import Changes
 from gateway.triton.memory import machine_bytes, resident_bytes
 from gateway.triton.warden import Warden
 from tests.fakes import FakeTranscriber, warden_limits
@@ -60,7 +61,7 @@ async def test_a_page_that_is_not_there_is_an_os_error(unused_address: str) -> N
 async def test_the_warden_weighs_and_replaces(page: Page) -> None:
 
     backend = FakeTranscriber()
-    warden = Warden(backend, Telemetry(), warden_limits(metrics_address=page.address))
+    warden = Warden(backend, Telemetry(), warden_limits(metrics_address=page.address), Changes())
     await warden.check()
     task = asyncio.create_task(warden.run())
     await eventually(lambda: warden.keeper("base").resident_bytes == 500)

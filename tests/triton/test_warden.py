@@ -5,11 +5,10 @@ import pytest
 from gateway.core import errors
 from gateway.core.recovery import Sign
 from gateway.telemetry import Telemetry
+from gateway.triton.health import Changes
 from gateway.triton.warden import Warden
 from tests.fakes import FakeTranscriber, warden_limits
 from tests.serving import eventually
-
-GONE = errors.ModelUnavailable("gone")
 
 
 @pytest.fixture
@@ -18,7 +17,7 @@ def backend() -> FakeTranscriber:
 
 
 async def checked(backend: FakeTranscriber, **limits: object) -> Warden:
-    warden = Warden(backend, Telemetry(), warden_limits(**limits))
+    warden = Warden(backend, Telemetry(), warden_limits(**limits), Changes())
     await warden.check()
     return warden
 
@@ -41,21 +40,10 @@ async def test_a_model_that_appears_later_is_watched_too(backend: FakeTranscribe
     await asyncio.sleep(0)
     backend.models = ("base", "tiny.en")
     await warden.discover()
-    await eventually(lambda: warden.refusal_of("tiny.en") is None)
+    await eventually(lambda: warden.health("tiny.en").refusal is None)
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()
-
-
-async def test_the_door_is_open_while_any_model_may_be_asked(backend: FakeTranscriber) -> None:
-    backend.models = ("base", "tiny.en")
-    warden = await checked(backend)
-    warden.failed("base", GONE)
-    assert warden.problem
-    warden.require_any()
-    warden.failed("tiny.en", GONE)
-    with pytest.raises(errors.ModelUnavailable):
-        warden.require_any()
 
 
 async def test_the_last_index_stays_when_triton_is_gone(backend: FakeTranscriber) -> None:
@@ -71,11 +59,11 @@ async def test_an_operator_loads_what_is_in_the_repository_and_nothing_else(back
     warden = await checked(backend)
     task = asyncio.create_task(warden.run())
     await warden.reload("small")
-    assert warden.refusal_of("small") is None
+    assert warden.health("small").refusal is None
     with pytest.raises(errors.NotFound):
         await warden.load("gpt-4o")
     await warden.unload("small")
-    assert warden.refusal_of("small") == "the model is not loaded"
+    assert warden.health("small").refusal == "the model is not loaded"
     await warden.reload("small")
     await warden.reload("small")
     assert [order for order in backend.orders if order[1] == "small"] == [

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import ctranslate2
 import numpy as np
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from guard import Attempt, Hypothesis
 from options import Options, RequestError
 from windows import FRAMES_PER_S, SAMPLES_PER_FRAME, predicted_cost
+
+_Key: TypeAlias = tuple[int, bool, bool]
 
 
 @dataclass(slots=True, eq=False)
@@ -45,8 +47,12 @@ class Job:
         return None
 
 
+URGENT_HEAD_START_S = 10.0
+"""An urgent job counts as one that has waited so much longer: it overtakes, and yet starves nobody."""
+
+
 class Backlog:
-    """Jobs that wait, grouped by window. Whoever takes gets the group with the highest response ratio.
+    """Jobs that wait, grouped by window and urgency. Whoever takes gets the group with the highest response ratio.
 
     The response ratio is (waited + cost) / cost: cheap work goes first, and what waits long enough comes first in the
     end, so nothing starves (highest-response-ratio-next, Hansen 1971; for speech: arXiv 2603.11273).
@@ -55,14 +61,15 @@ class Backlog:
     def __init__(self, max_batch: int, cost_s: Callable[[int], float] = predicted_cost) -> None:
         self._max_batch = max_batch
         self._cost_s = cost_s
-        self._groups: dict[tuple[int, bool], list[Job]] = {}
+        self._groups: dict[_Key, list[Job]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._groups.values()))
 
     def add(self, job: Job) -> None:
         """Put a job where its window waits; a job that carries its encoding waits with others that do."""
-        self._groups.setdefault((job.attempt.frames, job.encoded is not None), []).append(job)
+        key = job.attempt.frames, job.encoded is not None, job.options.urgent
+        self._groups.setdefault(key, []).append(job)
 
     def waiting(self) -> list[Job]:
         """All that wait."""
@@ -80,9 +87,10 @@ class Backlog:
         if not self._groups:
             return []
 
-        def response_ratio(key: tuple[int, bool]) -> float:
+        def response_ratio(key: _Key) -> float:
+            frames, _, urgent = key
             waited_s = now_s - self._groups[key][0].arrived_s
-            return waited_s / self._cost_s(key[0])
+            return (waited_s + urgent * URGENT_HEAD_START_S) / self._cost_s(frames)
 
         key = max(self._groups, key=response_ratio)
         group = self._groups[key]

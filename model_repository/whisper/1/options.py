@@ -43,6 +43,7 @@ class Options:
     suppress_tokens: tuple[int, ...] = (-1,)
     full_window: bool = False
     canary: bool = False
+    urgent: bool = False
     deadline_unix_ms: int | None = None
 
 
@@ -67,6 +68,7 @@ def parse_options(parameters: Mapping[str, object], *, multilingual: bool) -> Op
         suppress_tokens=_token_list(known.pop("suppress_tokens", "-1")),
         full_window=_window(known.pop("window", "auto")),
         canary=_flag(known, "canary"),
+        urgent=_flag(known, "urgent"),
         deadline_unix_ms=int(_number(known, "deadline_unix_ms", 0, 0, 2**53)) or None,
     )
     if known:
