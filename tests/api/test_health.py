@@ -32,7 +32,7 @@ async def test_readyz_names_what_failed(start: Start) -> None:
         with gateway.app[ADMISSION].enter():
             _, body = await get(gateway, "/readyz")
         assert "ok" not in body["checks"].values()
-        assert body["endpoints"] == {"127.0.0.1:8001": "the model can't be reached"}
+        assert body["endpoints"] == {"127.0.0.1:8001": "Triton can't be reached"}
         assert (await get(gateway, "/livez"))[0].status == 200
 
 
