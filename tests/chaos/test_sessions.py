@@ -6,7 +6,9 @@ import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
+import aiohttp
 import pytest
 from jiwer import wer
 
@@ -26,19 +28,20 @@ class Heard:
     """What all of them were told so far."""
 
     finals: int = 0
+    again: int = 0
     wrong: list[str] = field(default_factory=list)
 
 
 async def converse(service: Service, said: tuple[str, ...], heard: Heard) -> None:
-    """Says a clip, waits for its text, says the next; to the end of the session."""
+    """Says a clip, waits for its text, says the next; to the end of the session.
+
+    What was lost twice with its model is told so, and said again, as a client would.
+    """
     url = "/v1/stream?language=en&silence_ms=2000"
     async with service.http.ws_connect(url) as socket:
         for clip in said:
-            await socket.send_bytes(AUDIO[clip])
-            await socket.send_json({"type": "finalize"})
-            event = {"type": "session.started"}
-            while event["type"] not in ("final", "failed", "error"):
-                event = await socket.receive_json()
+            while (event := await outcome(socket, clip))["type"] == "failed" and event["retryable"]:
+                heard.again += 1
             heard.finals += 1
             text = event.get("text", "")
             if event["type"] != "final" or wer(NORMALIZED(TRANSCRIPTS[clip]), NORMALIZED(text)) >= 0.3:
@@ -46,8 +49,18 @@ async def converse(service: Service, said: tuple[str, ...], heard: Heard) -> Non
                 return
         await socket.send_json({"type": "close"})
         account = [message.json() async for message in socket][-1]
-        if (account["type"], account["finals"], account["failed"], socket.close_code) != ("session.closed", 3, 0, 1000):
+        if (account["type"], account["finals"], socket.close_code) != ("session.closed", 3, 1000):
             heard.wrong.append(f"{account} {socket.close_code}")
+
+
+async def outcome(socket: aiohttp.ClientWebSocketResponse, clip: str) -> dict[str, Any]:
+    """What is told of one clip."""
+    await socket.send_bytes(AUDIO[clip])
+    await socket.send_json({"type": "finalize"})
+    event: dict[str, Any] = {"type": ""}
+    while event["type"] not in ("final", "failed", "error"):
+        event = await socket.receive_json()
+    return event
 
 
 @pytest.mark.timeout(600)
@@ -67,7 +80,7 @@ async def test_every_session_hears_its_own_words_through_every_fault(service: Se
             break_it()
             await until(service.away)
             await until(service.ready)
-    print(f"{SESSIONS} sessions, {heard.finals} texts, {len(heard.wrong)} wrong or lost")
+    print(f"{SESSIONS} sessions, {heard.finals} texts, {heard.again} said again, {len(heard.wrong)} wrong or lost")
     assert heard.wrong == []
     assert heard.finals == 3 * SESSIONS
     assert await service.metric("tritone_sessions ") == 0
