@@ -89,10 +89,10 @@ class Service:
         """Whether it says that it is not."""
         return not await self.ready()
 
-    async def metric(self, name: str) -> float:
-        """The sum of a metric over its labels that begin as in `name`."""
+    async def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric over the samples that have these labels."""
         async with self.http.get("/metrics") as answer:
-            return total(await answer.text(), name)
+            return total(await answer.text(), name, **labels)
 
     async def model_metric(self, name: str) -> float:
         """As `metric`, of the model's own."""
@@ -158,10 +158,11 @@ class Service:
             return log.read()
 
 
-def total(page: str, name: str) -> float:
-    """The sum of a metric's samples on a Prometheus page."""
-    lines = (line.rpartition(" ") for line in page.splitlines() if line.startswith(name))
-    return sum(float(value) for _, _, value in lines)
+def total(page: str, name: str, **labels: str) -> float:
+    """The sum of a metric's samples on a Prometheus page that have these labels."""
+    lines = (line for line in page.splitlines() if line.startswith(name))
+    wanted = [f'{label}="{value}"' for label, value in labels.items()]
+    return sum(float(line.rpartition(" ")[2]) for line in lines if all(one in line for one in wanted))
 
 
 async def until(condition: Callable[[], object]) -> None:

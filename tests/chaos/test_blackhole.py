@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import cast
 
@@ -50,7 +51,10 @@ async def test_everything_ends_with_its_deadline_and_leaves_nothing(gateway: Gat
     proxy.blackhole = True
     ended = await asyncio.gather(*(ask() for _ in range(REQUESTS)))
     print(f"slowest end: {max(elapsed_s for _, elapsed_s in ended) - TIMEOUT_S:.2f} s after its deadline")
-    assert {status for status, _ in ended} == {504}
+    statuses = Counter(status for status, _ in ended)
+    # Of those that would have to wait in line some are refused at once: by what the first took they would be late.
+    assert set(statuses) <= {503, 504}
+    assert statuses[504] >= gateway.app[ADMISSION].limits.permits
     assert all(elapsed_s < TIMEOUT_S + PATIENCE_S for _, elapsed_s in ended)
     admission = gateway.app[ADMISSION]
     assert (admission.requests, admission.in_flight, admission.waiting, admission.waiting_audio_s) == (0, 0, 0, 0.0)

@@ -11,8 +11,6 @@ import pytest
 
 from tests.chaos.conftest import RESIDENT_LIMIT_MIB, STUB, Asked, Service, kills, until
 
-REPLACED = 'tritone_replacements_total{model="tiny.en",outcome="ok",reason="memory"}'
-
 
 async def test_a_killed_model_is_back_and_what_was_admitted_is_answered(service: Service) -> None:
     healed = await service.metric("tritone_restorations_total")
@@ -63,7 +61,7 @@ async def test_a_hang_becomes_a_crash_with_the_stacks_in_the_log(service: Servic
 
 
 async def test_a_model_that_grows_is_replaced_without_a_refusal(service: Service) -> None:
-    before = await service.metric(REPLACED)
+    before = await replaced(service)
     async with service.under_load(4) as asked:
         for times in (1, 2, 3):
             await grows_until_replaced(service, before + times)
@@ -102,12 +100,16 @@ async def grows_until_replaced(service: Service, wanted: float) -> None:
                 await until(lambda: reached(service, wanted))
 
 
+async def replaced(service: Service) -> float:
+    return await service.metric("tritone_replacements_total", outcome="ok", reason="memory")
+
+
 async def small(service: Service) -> bool:
     return 0 < await service.metric("tritone_watched_resident_bytes") < RESIDENT_LIMIT_MIB * 2**20
 
 
 async def reached(service: Service, wanted: float) -> bool:
-    return await service.metric(REPLACED) >= wanted
+    return await replaced(service) >= wanted
 
 
 async def waits_for_all(service: Service, clients: int) -> bool:
