@@ -5,8 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from gateway import remote
-from gateway import settings as configuration
+from gateway import flags, remote
 from gateway.client import arguments
 from gateway.core.api_keys import KeyFileError
 from gateway.embedded import checks, weights
@@ -26,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     namespace = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace, Settings], int] = namespace.command
     try:
-        return command(namespace, configuration.from_args(namespace, os.environ))
+        return command(namespace, flags.from_args(namespace, os.environ))
     except SettingsError as error:
         say(str(error))
         return 2
@@ -60,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         sub = commands.add_parser(name, help=text, description=text)
         sub.set_defaults(command=command)
-        configuration.add_arguments(sub, fields)
+        flags.add_arguments(sub, fields)
         if name == "fetch":
             known = ", ".join(weights.PINNED)
             sub.add_argument("weights", nargs="+", metavar="MODEL", help=f"{known}, a Hugging Face id, or a folder")

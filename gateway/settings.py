@@ -1,9 +1,6 @@
-"""The settings: one frozen object, read once from flags and TRITONE_* variables; a bad value names itself."""
+"""The settings: one frozen object; each field says what it is, its unit, its default and its range."""
 
-import argparse
 import dataclasses
-import math
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,15 +9,11 @@ from gateway.core.origins import parse_origins
 from gateway.core.segmenter import SegmenterConfig
 from gateway.core.session_config import SessionLimits
 
-ENV_PREFIX = "TRITONE_"
 MIB = 1024 * 1024
 NO_KEYS = "none"
 VADS = ("webrtc", "silero", "none")
 
 Value: TypeAlias = str | int | float | bool | Path
-
-_BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
-_KINDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
 
 
 class SettingsError(Exception):
@@ -276,103 +269,3 @@ class Settings:
 def listed(text: str) -> tuple[str, ...]:
     """The entries of a list that is divided by commas, once each."""
     return tuple(dict.fromkeys(entry.strip() for entry in text.split(",") if entry.strip()))
-
-
-def env_name(name: str) -> str:
-    """The variable that sets field `name`."""
-    return ENV_PREFIX + name.upper()
-
-
-def flag_name(name: str) -> str:
-    """The flag that sets field `name`."""
-    return "--" + name.replace("_", "-")
-
-
-def add_arguments(parser: argparse.ArgumentParser, only: Iterable[str] | None = None) -> None:
-    """Adds a flag for each field (or for those named in `only`); the values stay text until `from_args`."""
-    wanted = None if only is None else set(only)
-    for field in dataclasses.fields(Settings):
-        if wanted is None or field.name in wanted:
-            unit = field.metadata["unit"]
-            default = f"{field.default:g}" if isinstance(field.default, float) else field.default
-            notes = [unit] * bool(unit) + [f"default {default}", env_name(field.name)]
-            choices = field.metadata["choices"]
-            parser.add_argument(
-                flag_name(field.name),
-                metavar="|".join(choices) or _metavar(field),
-                help=f"{field.metadata['help']} ({'; '.join(notes)})".replace("%", "%%"),
-            )
-
-
-def from_args(args: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
-    """The settings: a flag goes before its variable, the variable before the default. Raises SettingsError."""
-    values: dict[str, Value] = {}
-    for field in dataclasses.fields(Settings):
-        given = getattr(args, field.name, None)
-        source = flag_name(field.name)
-        if given is None:
-            given, source = environ.get(env_name(field.name)), env_name(field.name)
-        if given is not None:
-            values[field.name] = _parse(field, given, source)
-    settings = Settings(**values)  # type: ignore[arg-type]  # _parse made each value of its field's type
-    return _check(dataclasses.replace(settings, cache_dir=_cache_dir(values, environ)))
-
-
-def _metavar(field: dataclasses.Field[Any]) -> str:
-    return {int: "N", float: "X", str: "TEXT", bool: "true|false"}.get(type(field.default), "DIR")
-
-
-def _parse(field: dataclasses.Field[Any], text: str, source: str) -> Value:
-    kind: type[Any] = Path if isinstance(field.default, Path) else type(field.default)
-    try:
-        value: Value = _BOOLEANS[text.strip().lower()] if kind is bool else kind(text)
-    except (ValueError, KeyError):
-        value = math.nan
-    if isinstance(value, float) and not math.isfinite(value):
-        raise SettingsError(f"{source}: {text!r} is not {_KINDS[kind]}")
-    low, high, choices = field.metadata["low"], field.metadata["high"], field.metadata["choices"]
-    if choices and value not in choices:
-        raise SettingsError(f"{source}: {text!r} is not one of {', '.join(choices)}")
-    if isinstance(value, str) and not value:
-        raise SettingsError(f"{source}: may not be empty")
-    if isinstance(value, int | float) and low is not None and value < low:
-        raise SettingsError(f"{source}: {text} is less than {low:g}")
-    if isinstance(value, int | float) and high is not None and value > high:
-        raise SettingsError(f"{source}: {text} is more than {high:g}")
-    return value
-
-
-def _cache_dir(values: Mapping[str, Value], environ: Mapping[str, str]) -> Path:
-    given = values.get("cache_dir")
-    if isinstance(given, Path):
-        return given.expanduser().absolute()
-    base = environ.get("XDG_CACHE_HOME", "")
-    return Path(base, "tritone") if base.startswith("/") else Path("~/.cache/tritone").expanduser()
-
-
-def _check(settings: Settings) -> Settings:
-    tritons, pages = listed(settings.triton), listed(settings.triton_metrics)
-    for name, addresses in (("triton", tritons), ("triton_metrics", pages)):
-        for address in addresses:
-            host, _, port = address.rpartition(":")
-            if not (host and port.isdecimal() and 0 < int(port) < 65536):  # noqa: PLR2004 - the range of a port
-                raise SettingsError(f"{flag_name(name)} or {env_name(name)}: {address!r} is not HOST:PORT")
-    if len(pages) not in (0, len(tritons)):
-        raise SettingsError(
-            f"--triton-metrics or TRITONE_TRITON_METRICS: {len(pages)} addresses for {len(tritons)} of --triton"
-        )
-    try:
-        _ = settings.origins
-    except ValueError as error:
-        raise SettingsError(
-            f"--allow-origins or {ENV_PREFIX}ALLOW_ORIGINS: {str(error)!r} is not https://HOST[:PORT] or *"
-        ) from None
-    for name in ("file_segmenter", "stream_segmenter"):
-        try:
-            getattr(settings, name)
-        except ValueError as error:
-            prefix = name.removesuffix("segmenter")
-            raise SettingsError(
-                f"--{prefix.replace('_', '-')}... or {ENV_PREFIX}{prefix.upper()}...: {error}"
-            ) from None
-    return settings

@@ -17,7 +17,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from gateway import settings as configuration
+from gateway import flags
 from gateway.embedded import weights
 from gateway.embedded.report import SetupError
 from loadtests import report
@@ -90,7 +90,7 @@ def _measure_and_report(args: argparse.Namespace, folder: Path) -> int:
     progress(f"{len(corpus)} clips of {audio_s:.1f} s in all, {repeat} times a round, from {args.audio}")
     recordings = record(corpus, folder, repeat=repeat)
     hour = join(corpus, hour_file(folder), at_least_s=HOUR_S) if args.scaling else None
-    cache_dir = configuration.from_args(argparse.Namespace(), os.environ).cache_dir
+    cache_dir = flags.from_args(argparse.Namespace(), os.environ).cache_dir
     weights_folder = weights.fetch(args.model, cache_dir, progress)
     outcomes = asyncio.run(_measure(args, weights_folder, recordings, hour))
     path = args.json or _ROOT / "bench-results" / f"{created_at}.json"

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.settings import Settings, SettingsError, add_arguments, env_name, flag_name, from_args
+from gateway.flags import add_arguments, env_name, flag_name, from_args
+from gateway.settings import Settings, SettingsError
 
 
 def parsed(*flags: str, **environ: str) -> Settings:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import settings as configuration
+from gateway import flags
 from gateway.embedded import weights
 from gateway.embedded.wheel import TritonInstallation, install_triton
 from gateway.settings import Settings
@@ -15,7 +15,7 @@ from gateway.settings import Settings
 @pytest.fixture(scope="session")
 def settings() -> Settings:
     """The settings of this environment: its cache holds Triton and tiny.en after the first run."""
-    return configuration.from_args(argparse.Namespace(model="tiny.en"), os.environ)
+    return flags.from_args(argparse.Namespace(model="tiny.en"), os.environ)
 
 
 @pytest.fixture(scope="session")

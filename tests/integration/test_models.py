@@ -18,7 +18,7 @@ import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
 from gateway.embedded.weights import fetch
-from gateway.settings import from_args
+from gateway.flags import from_args
 from tests.fixtures.audio_files import SPEECH
 from tests.integration.conftest import MODEL, Server, running, sdk
 from tests.integration.test_recovery import until

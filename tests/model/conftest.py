@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from decode import Decoder
 from gateway.embedded.weights import fetch
-from gateway.settings import from_args
+from gateway.flags import from_args
 from guard import Attempt
 from jobs import Job
 from layout import Layout, choose_layout
