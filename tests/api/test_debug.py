@@ -26,7 +26,9 @@ async def test_what_is_left_pending_is_counted(start: Start) -> None:
         assert after["tasks"] - before["tasks"] == 1
         # The futures, the task, and what it waits for.
         assert after["pending_futures"] - before["pending_futures"] == len(futures) + 2
-        assert after["own"]["gateway.core.admission.Admission"] == 1
+        assert (
+            after["own"]["gateway.core.admission.Admission"] == before["own"]["gateway.core.admission.Admission"] >= 1
+        )
         assert after["objects"] > 10_000
         assert after["allocations"] == []
         task.cancel()
