@@ -5,9 +5,9 @@ import logging
 import socket
 import time
 import warnings
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 
 import orjson
 from aiohttp import BadContentDispositionHeader, BadContentDispositionParam, hdrs, web
@@ -161,14 +161,10 @@ def _backend(
         with suppress(TimeoutError):
             async with asyncio.timeout(settings.canary_timeout_s):
                 await fleet.check()
-        watching = asyncio.create_task(fleet.run(), name="models")
-        watching.add_done_callback(_tell_why)
         try:
-            yield
+            async with _beside(fleet.run(), name="models"):
+                yield
         finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
             await fleet.close()
             decoders.shutdown(wait=True, cancel_futures=True)
 
@@ -209,14 +205,22 @@ async def _live(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _key_watch(app: web.Application) -> AsyncIterator[None]:
-    watching = asyncio.create_task(
-        watch(app[API_KEYS], app[TELEMETRY], interval_s=app[SETTINGS].api_keys_interval_s), name="keys"
-    )
-    watching.add_done_callback(_tell_why)
-    yield
-    watching.cancel()
-    with suppress(asyncio.CancelledError):
-        await watching
+    watching = watch(app[API_KEYS], app[TELEMETRY], interval_s=app[SETTINGS].api_keys_interval_s)
+    async with _beside(watching, name="keys"):
+        yield
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[None, None, None], *, name: str) -> AsyncIterator[None]:
+    """Runs what has no end of its own, and ends it with the block."""
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_tell_why)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 async def _drain_live(app: web.Application) -> None:

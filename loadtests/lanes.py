@@ -31,12 +31,15 @@ async def measured(clips: Sequence[Clip], hour: Path, args: argparse.Namespace) 
         with hour.open("rb") as file:
             form.add_field("file", file, filename="hour.wav")
             upload = asyncio.create_task(_posted(http, form))
-            while await _long_in_flight(http) < 1 and not upload.done():  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.1)
-            beside_s = await _talk(http, audio, args.utterances)
-            if upload.done():
-                raise BenchError("the hour was over before the measurement was: talk less")
-            upload.cancel()
+            try:
+                while await _long_in_flight(http) < 1 and not upload.done():  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(0.1)
+                beside_s = await _talk(http, audio, args.utterances)
+                if upload.done():
+                    raise BenchError("the hour was over before the measurement was: talk less")
+            finally:
+                upload.cancel()
+                await asyncio.wait([upload])
     return alone_s, beside_s
 
 
