@@ -10,7 +10,7 @@ import gevent
 from locust import LoadTestShape, User, events
 from locust.env import Environment
 
-from loadtests.crowd.disturbances import DISTURBANCES
+from loadtests.crowd.disturbances import DISTURBANCES, Target
 from loadtests.crowd.outcomes import judged, keep_ledger, measured
 from loadtests.crowd.rude import Abandoner, Churner, Deaf, Hasty, Resumer, Senseless, Silent, SlowUploader
 from loadtests.crowd.speech import long_clip, long_file, short_files
@@ -31,6 +31,7 @@ def _add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--duration-s", type=float, default=120.0, help="how long the whole shape takes")
     parser.add_argument("--served-model", default="whisper-1", help="the model that disturbances recycle")
     parser.add_argument("--api-key", default="", env_var="TRITONE_API_KEY", help="bearer token of every user")
+    parser.add_argument("--admin-key", default="", env_var="TRITONE_ADMIN_KEY", help="bearer token of who recycles")
     parser.add_argument("--ledger", default="", help="where every outcome is written, as JSON lines")
 
 
@@ -74,5 +75,5 @@ def _break(environment: Environment, name: str) -> None:
     options = environment.parsed_options
     assert options is not None
     with judged(environment, "disturbance", name):
-        DISTURBANCES[name](environment.host or "", options.served_model)
+        DISTURBANCES[name](Target(environment.host or "", options.served_model, options.admin_key))
         measured(environment, "disturbance", name, 0.0)
