@@ -100,6 +100,10 @@ class Pictures:
         audio.plot(
             times_min, [sample.shm_bytes / MIB for sample in samples], label="shared memory of Triton", linewidth=1
         )
+        on_device = [(sample.at_s, sample.device_bytes) for sample in samples if sample.device_bytes is not None]
+        if on_device:
+            used_mib = [used_bytes / MIB for _, used_bytes in on_device]
+            audio.plot(self._minutes(at_s for at_s, _ in on_device), used_mib, label="memory of the GPU", linewidth=1)
         self._finish(audio, "Buffers", "MiB")
         for process in PROCESSES:
             present = [sample for sample in samples if process in sample.processes]

@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import shutil
+import subprocess
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -31,6 +33,7 @@ HELD: Final = (
 _SHM_DIR: Final = Path("/dev/shm")  # noqa: S108 - where regions of shared memory are
 _SHM_PREFIX: Final = re.compile(r"shm-region-prefix-name=(\S+)")
 _BLOCK_BYTES: Final = 512
+_NVIDIA_SMI_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +50,16 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look (`at_s` is Unix time). A process that is away, between its death and its return, is missing."""
+    """One look (`at_s` is Unix time). A process that is away, between its death and its return, is missing.
+
+    `device_bytes` is the memory in use on all GPUs together, None without one.
+    """
 
     at_s: float
     processes: Mapping[str, Held]
     shm_bytes: int
     counts: Mapping[str, float]
+    device_bytes: int | None = None
 
 
 class Sampler:
@@ -66,10 +73,10 @@ class Sampler:
     async def look(self) -> Sample:
         """Processes and what /metrics tells. Raises aiohttp.ClientError when the gateway does not answer."""
         at_s = time.time()
-        processes, shm_bytes = await asyncio.to_thread(self._look_outside)
+        processes, shm_bytes, device_bytes = await asyncio.to_thread(self._look_outside)
         async with self._http.get(f"{self._url}/metrics") as answer:
             page = await answer.text()
-        return Sample(at_s, processes, shm_bytes, _held(page))
+        return Sample(at_s, processes, shm_bytes, _held(page), device_bytes)
 
     async def census(self) -> dict[str, float]:
         """Every count of the gateway after a collection: what /metrics tells, pending futures, objects by type."""
@@ -85,7 +92,7 @@ class Sampler:
             body: dict[str, Any] = await answer.json()
         return [f"{line['where']}: {line['size_bytes'] / MIB:+.2f} MiB" for line in body["allocations"]]
 
-    def _look_outside(self) -> tuple[dict[str, Held], int]:
+    def _look_outside(self) -> tuple[dict[str, Held], int, int | None]:
         found = {GATEWAY: self._tree.root}
         servers = self._tree.named(SERVER)
         for name, processes in ((TRITON, servers), (MODEL, self._tree.named(STUB))):
@@ -96,7 +103,7 @@ class Sampler:
         for name, process in found.items():
             with suppress(psutil.NoSuchProcess):
                 held[name] = _holds(process)
-        return held, _shm_bytes(servers)
+        return held, _shm_bytes(servers), _device_bytes()
 
 
 def _holds(process: psutil.Process) -> Held:
@@ -113,6 +120,15 @@ def _shm_bytes(servers: list[psutil.Process]) -> int:
                 with suppress(FileNotFoundError):
                     total += path.stat().st_blocks * _BLOCK_BYTES
     return total
+
+
+def _device_bytes() -> int | None:
+    """Of a card of its own: the kernel does not always tell a container which process has how much."""
+    if not (nvidia_smi := shutil.which("nvidia-smi")):
+        return None
+    query = [nvidia_smi, "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+    told = subprocess.run(query, capture_output=True, text=True, check=False, timeout=_NVIDIA_SMI_S)
+    return sum(map(int, told.stdout.split())) * MIB if told.returncode == 0 else None
 
 
 def _held(page: str) -> dict[str, float]:

@@ -33,6 +33,8 @@ class Thresholds:
     caches: dict[str, int]
     # A killed model's process leaves its region of shared memory behind until Triton is restarted.
     shm_mib_per_kill: float
+    # CTranslate2's caching allocator keeps its blocks; not measured, for want of a GPU.
+    device_mib: float
     confidence: float
     # So much of the load at its start is not judged: users come, connections open, caches fill.
     skipped_share: float
@@ -53,6 +55,7 @@ THRESHOLDS: Final = Thresholds(
     },
     caches={"objects of aiohttp.helpers.MimeType": 56},
     shm_mib_per_kill=34.0,
+    device_mib=64.0,
     confidence=0.95,
     skipped_share=0.25,
     skipped_after_restart_share=0.25,

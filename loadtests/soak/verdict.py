@@ -38,6 +38,7 @@ def judge(evidence: Evidence, thresholds: Thresholds) -> list[Finding]:
     return [
         *_growth(evidence, thresholds),
         *_shm(evidence, thresholds),
+        *_device(evidence, thresholds),
         *_counts(evidence, thresholds),
         *_work(evidence, thresholds),
     ]
@@ -63,6 +64,14 @@ def _shm(evidence: Evidence, thresholds: Thresholds) -> Iterator[Finding]:
     grown = (evidence.idle_after.shm_bytes - evidence.idle_before.shm_bytes) / MIB
     limit = thresholds.shm_mib_per_kill * kills
     yield Finding("shared memory", f"{grown:+.1f} MiB", f"at most {limit:+.1f} MiB ({kills} kills)", grown <= limit)
+
+
+def _device(evidence: Evidence, thresholds: Thresholds) -> Iterator[Finding]:
+    before, after = evidence.idle_before.device_bytes, evidence.idle_after.device_bytes
+    if before is None or after is None:
+        return
+    grown, limit = (after - before) / MIB, thresholds.device_mib
+    yield Finding("memory of the GPU", f"{grown:+.1f} MiB", f"at most {limit:+.1f} MiB", grown <= limit)
 
 
 def _counts(evidence: Evidence, thresholds: Thresholds) -> Iterator[Finding]:

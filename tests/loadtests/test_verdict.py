@@ -75,6 +75,12 @@ def test_shared_memory_may_grow_by_what_killed_models_leave() -> None:
     assert failed(replace(grown, entries=[*CLEAN.entries, entry("model killed", kind="disturbance")])) == []
 
 
+def test_memory_of_a_gpu_has_to_come_back() -> None:
+    grown = replace(CLEAN, idle_before=replace(IDLE, device_bytes=0), idle_after=replace(IDLE, device_bytes=65 * MIB))
+    assert failed(grown) == ["memory of the GPU"]
+    assert failed(replace(grown, idle_after=replace(IDLE, device_bytes=64 * MIB))) == []
+
+
 def test_failures_and_silence_fail() -> None:
     assert failed(replace(CLEAN, entries=[*CLEAN.entries, entry(outcome="failed")])) == ["failed requests, wrong words"]
     assert failed(replace(CLEAN, entries=[])) == ["users that got an answer"]
