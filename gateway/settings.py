@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from gateway.core.live.session_config import SessionLimits
 from gateway.core.origins import parse_origins
 from gateway.core.segmenter import SegmenterConfig
-from gateway.core.session_config import SessionLimits
 
 MIB = 1024 * 1024
 NO_KEYS = "none"

@@ -15,7 +15,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.process_collector import ProcessCollector
 
 from gateway.core.admission import Admission
-from gateway.core.effects import AudioDropped, Backpressure, Failed, Final, Message
+from gateway.core.live.effects import AudioDropped, Backpressure, Failed, Final, Message
 from gateway.settings import Settings
 
 request_id_var: ContextVar[str] = ContextVar("request_id", default="")

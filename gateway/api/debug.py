@@ -8,7 +8,7 @@ from aiohttp import web
 
 from gateway.api.replies import json_response
 from gateway.census import MAX_TRACE_S, take_census, trace_allocations
-from gateway.core.fields import Fields
+from gateway.core.wire.fields import Fields
 
 
 async def memory(request: web.Request) -> web.Response:

@@ -16,11 +16,11 @@ from gateway.api.schemas import (
     whole,
 )
 from gateway.audio.decode import CONTAINERS
-from gateway.core import messages, posting_messages
 from gateway.core.audio import Task
 from gateway.core.filters import Filter
 from gateway.core.languages import LANGUAGE_NAMES
-from gateway.core.posting_messages import OPUS, PCM16
+from gateway.core.wire import posting_messages, stream_messages
+from gateway.core.wire.posting_messages import OPUS, PCM16
 
 _LANGUAGE = one_of("auto", *LANGUAGE_NAMES)
 _WORD = record(word=TEXT, start=NUMBER, end=NUMBER, probability=NUMBER)
@@ -55,9 +55,9 @@ def utterance_body(*, max_timeout_s: float) -> Content:
         **dict.fromkeys(("use_context_buffer", "use_text_context", "condition_on_previous_text"), FLAG),
         **dict.fromkeys(("word_timestamps", "quality"), FLAG),
         "task": one_of(*Task),
-        "prompt": {"type": "string", "maxLength": messages.MAX_TEXT_CHARS},
+        "prompt": {"type": "string", "maxLength": stream_messages.MAX_TEXT_CHARS},
         "audio_format": {**one_of(PCM16, OPUS, *CONTAINERS), "default": PCM16},
-        "sample_rate": whole(messages.MIN_SAMPLE_RATE_HZ, messages.MAX_SAMPLE_RATE_HZ),
+        "sample_rate": whole(stream_messages.MIN_SAMPLE_RATE_HZ, stream_messages.MAX_SAMPLE_RATE_HZ),
         "padding_ms": whole(0, posting_messages.MAX_PADDING_MS),
         "beam_size": whole(1, posting_messages.MAX_BEAM_SIZE),
         "patience": _number(1, posting_messages.MAX_PATIENCE),

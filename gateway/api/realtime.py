@@ -12,16 +12,16 @@ from gateway.api.models import served_model
 from gateway.api.replies import REPLIES
 from gateway.api.sockets import accept, converse, refuse, websocket
 from gateway.core.errors import BadRequest, Overloaded, TritoneError
-from gateway.core.fields import MAX_NAME_CHARS, Fields
-from gateway.core.realtime_events import RealtimeEvents
-from gateway.core.realtime_messages import (
+from gateway.core.live.session_config import SessionConfig
+from gateway.core.wire.fields import MAX_NAME_CHARS, Fields
+from gateway.core.wire.realtime_events import RealtimeEvents
+from gateway.core.wire.realtime_messages import (
     Append,
     BufferCommand,
     RealtimeOptions,
     client_event_id,
     parse_event,
 )
-from gateway.core.session_config import SessionConfig
 from gateway.live.feed import Feed
 from gateway.live.outbox import Outbox
 from gateway.live.session import LiveSession

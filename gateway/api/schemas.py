@@ -5,11 +5,11 @@ from typing import Any, TypeAlias
 
 from gateway.api.form import FLAGS, GRANULARITIES, NUMBERS, UNSUPPORTED, ResponseFormat
 from gateway.census import MAX_TRACE_S
-from gateway.core import messages
-from gateway.core.fields import IDENTIFIER
 from gateway.core.filters import Filter, QualityLevel
 from gateway.core.languages import LANGUAGE_NAMES
-from gateway.core.session_config import MAX_AUDIO_CONTEXT_MS, MAX_UTTERANCE_MS
+from gateway.core.live.session_config import MAX_AUDIO_CONTEXT_MS, MAX_UTTERANCE_MS
+from gateway.core.wire import stream_messages
+from gateway.core.wire.fields import IDENTIFIER
 
 Schema: TypeAlias = dict[str, Any]
 # What a status is answered with, by media type; nothing for an answer without a body.
@@ -146,13 +146,13 @@ NAME = {"type": "string", "pattern": f"^{IDENTIFIER}$"}
 STREAM_QUERY: Mapping[str, Schema] = {
     **dict.fromkeys(("model", "session_id", "resume_token"), NAME),
     "language": one_of("auto", *LANGUAGE_NAMES),
-    "prompt": {"type": "string", "maxLength": messages.MAX_TEXT_CHARS},
-    "encoding": one_of(*messages.Encoding),
-    "sample_rate": whole(messages.MIN_SAMPLE_RATE_HZ, messages.MAX_SAMPLE_RATE_HZ),
-    "silence_ms": whole(messages.MIN_SILENCE_MS, messages.MAX_SILENCE_MS),
-    "max_utterance_ms": whole(messages.MIN_UTTERANCE_MS, MAX_UTTERANCE_MS),
+    "prompt": {"type": "string", "maxLength": stream_messages.MAX_TEXT_CHARS},
+    "encoding": one_of(*stream_messages.Encoding),
+    "sample_rate": whole(stream_messages.MIN_SAMPLE_RATE_HZ, stream_messages.MAX_SAMPLE_RATE_HZ),
+    "silence_ms": whole(stream_messages.MIN_SILENCE_MS, stream_messages.MAX_SILENCE_MS),
+    "max_utterance_ms": whole(stream_messages.MIN_UTTERANCE_MS, MAX_UTTERANCE_MS),
     "audio_context_ms": whole(0, MAX_AUDIO_CONTEXT_MS),
-    "last_utterance": whole(-1, messages.MAX_UTTERANCE_NUMBER),
+    "last_utterance": whole(-1, stream_messages.MAX_UTTERANCE_NUMBER),
     **dict.fromkeys(("interim_results", "word_timestamps", "text_context", "quality"), FLAG),
     "filters": {**TEXT, "description": f"{', '.join(Filter)}, divided by commas"},
 }

@@ -10,8 +10,8 @@ from gateway.api.boundary import REQUEST_ID_HEADER
 from gateway.api.half_close import HalfClose, watch_half_close
 from gateway.api.keys import FLEET, REQUEST_ID, SETTINGS, SOCKET, STOPPING, TELEMETRY
 from gateway.api.replies import REPLIES
-from gateway.core.effects import Errored
 from gateway.core.errors import BadRequest, IdleTimeout, ShuttingDown, TritoneError
+from gateway.core.live.effects import Errored
 from gateway.live.outbox import Outbox, slow_reader
 from gateway.live.session import LiveSession
 

@@ -13,9 +13,10 @@ from gateway.api.keys import LIVE, SETTINGS, TELEMETRY
 from gateway.api.models import served_model
 from gateway.api.sockets import accept, converse, first_message, refuse, websocket
 from gateway.core.admission import Permit
-from gateway.core.effects import Message
 from gateway.core.errors import BadRequest, TritoneError
-from gateway.core.messages import (
+from gateway.core.live.effects import Message
+from gateway.core.live.session_config import SessionConfig
+from gateway.core.wire.stream_messages import (
     Resume,
     StreamCommand,
     StreamOptions,
@@ -24,7 +25,6 @@ from gateway.core.messages import (
     parse_start,
     session_started,
 )
-from gateway.core.session_config import SessionConfig
 from gateway.live.feed import Feed
 from gateway.live.outbox import Outbox
 from gateway.live.session import LiveSession

@@ -23,10 +23,10 @@ from gateway.audio.decode import CONTAINERS, decode
 from gateway.audio.encodings import decode_packed, live_decoder
 from gateway.audio.opus import OpusPackets
 from gateway.core.admission import Lane
-from gateway.core.context import Context
 from gateway.core.deadline import Deadline
 from gateway.core.errors import AudioTooLong, BadAudio, BadRequest, UnsupportedAudio, UnusableAudio
-from gateway.core.posting_messages import OPUS, PCM16, Heard, Posted, heard_to_wire, parse_posted, parse_reset
+from gateway.core.live.context import Context
+from gateway.core.wire.posting_messages import OPUS, PCM16, Heard, Posted, heard_to_wire, parse_posted, parse_reset
 from gateway.dispatch import Job
 from gateway.file_cuts import Decode, FileCuts
 from gateway.live.posting import Order, hear

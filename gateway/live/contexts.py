@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
 
-from gateway.core.context import Context
 from gateway.core.errors import DeadlineExceeded, Overloaded, QuotaExceeded, TritoneError
+from gateway.core.live.context import Context
 from gateway.telemetry import Telemetry
 
 _Key: TypeAlias = tuple[str, str]

@@ -4,7 +4,7 @@ import asyncio
 
 from gateway.audio.encodings import PIECE_BYTES, live_decoder, push_in_pieces
 from gateway.core.audio import Samples
-from gateway.core.messages import Encoding
+from gateway.core.wire.stream_messages import Encoding
 from gateway.live.outbox import Outbox
 from gateway.live.session import LiveSession
 

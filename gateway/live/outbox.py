@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from gateway.core.effects import Message, Partial
 from gateway.core.errors import IdleTimeout, TritoneError
+from gateway.core.live.effects import Message, Partial
 from gateway.telemetry import LiveTelemetry
 
 Wire: TypeAlias = Callable[[Message], Iterable[Mapping[str, Any]]]

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from gateway.core.audio import CutReason
-from gateway.core.context import Context
-from gateway.core.delivery import Delivery
-from gateway.core.effects import Effect, Final, Notify, Transcribe
-from gateway.core.posting_messages import Heard
+from gateway.core.live.context import Context
+from gateway.core.live.delivery import Delivery
+from gateway.core.live.effects import Effect, Final, Notify, Transcribe
+from gateway.core.live.session_config import SessionConfig, SessionLimits
 from gateway.core.segmenter import UtteranceCut
-from gateway.core.session_config import SessionConfig, SessionLimits
+from gateway.core.wire.posting_messages import Heard
 from gateway.dispatch import Cuts, Dispatch, Job
 from gateway.tasks import tasks_until
 

@@ -11,7 +11,7 @@ from functools import partial
 
 from gateway.core.admission import Admission, Permit
 from gateway.core.errors import BadRequest, NotFound, QuotaExceeded, ShuttingDown, TritoneError, Unauthorized
-from gateway.core.session_config import SessionConfig
+from gateway.core.live.session_config import SessionConfig
 from gateway.live.session import Identity, LiveSession
 from gateway.live.shared import Shared
 from gateway.telemetry import Telemetry

@@ -12,7 +12,8 @@ import numpy as np
 from gateway.audio.vad import scorer_for
 from gateway.core.admission import Permit
 from gateway.core.audio import FRAME_SAMPLES, Samples
-from gateway.core.effects import (
+from gateway.core.errors import Overloaded, ShuttingDown, TritoneError
+from gateway.core.live.effects import (
     CancelPartial,
     Close,
     Closed,
@@ -23,12 +24,11 @@ from gateway.core.effects import (
     Transcribe,
     TranscribePartial,
 )
-from gateway.core.errors import Overloaded, ShuttingDown, TritoneError
-from gateway.core.intake import ms_of_samples
-from gateway.core.messages import StreamOptions
-from gateway.core.session import Session
-from gateway.core.session_config import SessionConfig
-from gateway.core.states import State
+from gateway.core.live.intake import ms_of_samples
+from gateway.core.live.session import Session
+from gateway.core.live.session_config import SessionConfig
+from gateway.core.live.states import State
+from gateway.core.wire.stream_messages import StreamOptions
 from gateway.live.outbox import Outbox
 from gateway.live.shared import Shared
 

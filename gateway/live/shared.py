@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from gateway.core.admission import Lane
 from gateway.core.audio import Transcript
 from gateway.core.deadline import Deadline
-from gateway.core.effects import Transcribe, TranscribePartial
 from gateway.core.errors import DeadlineExceeded
-from gateway.core.session_config import SessionLimits
+from gateway.core.live.effects import Transcribe, TranscribePartial
+from gateway.core.live.session_config import SessionLimits
 from gateway.dispatch import Dispatch, Job
 from gateway.live.budget import AudioBudget
 from gateway.telemetry import LiveTelemetry

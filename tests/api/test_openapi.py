@@ -13,8 +13,8 @@ from gateway.api.openapi import document
 from gateway.api.routes import ROUTES
 from gateway.core.audio import Task
 from gateway.core.errors import BadRequest
-from gateway.core.fields import Fields
-from gateway.core.messages import StreamOptions, parse_start
+from gateway.core.wire.fields import Fields
+from gateway.core.wire.stream_messages import StreamOptions, parse_start
 from gateway.settings import Settings
 from tests.live.talking import BY_LENGTH, SECOND, STREAM, talking, tone
 from tests.serving import Gateway, Start, form, get, post, wav
@@ -70,7 +70,7 @@ def test_a_streams_query_has_every_option_and_no_other() -> None:
             super().__init__(data, names, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gateway.core.messages.Fields", Spy)
+        patch.setattr("gateway.core.wire.stream_messages.Fields", Spy)
         parse_start({}, StreamOptions(model="base"), is_query=True)
     assert known == set(schemas.STREAM_QUERY)
 

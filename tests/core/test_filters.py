@@ -17,7 +17,7 @@ from gateway.core.filters import (
     quality,
     silence_reason,
 )
-from tests.core.drive import segment
+from tests.core.live.drive import segment
 
 HEARD = Heard(language="en", prompt=None, level=QualityLevel.GOOD)
 ALL = frozenset(Filter)

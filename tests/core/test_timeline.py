@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from gateway.core.audio import Word
 from gateway.core.timeline import placed, without_lead
-from tests.core.drive import said, segment
+from tests.core.live.drive import said, segment
 
 WORDS = (Word(" one", 0.0, 0.4, 0.9), Word(" two", 0.4, 1.2, 0.9), Word(" three", 1.2, 2.0, 0.9))
 SPOKEN = segment(" one two three", 0.0, 2.0, WORDS)

@@ -1,8 +1,8 @@
 import orjson
 import pytest
 
-from gateway.core.effects import Closed, Message, Partial
 from gateway.core.errors import BadRequest
+from gateway.core.live.effects import Closed, Message, Partial
 from gateway.live.outbox import Outbox
 from gateway.telemetry import Telemetry
 

@@ -11,10 +11,10 @@ from gateway.api.replies import error_response
 from gateway.core.api_keys import KeyFileError, parse_keys
 from gateway.core.audio import Task
 from gateway.core.errors import TritoneError
-from gateway.core.messages import StreamOptions, parse_message, parse_start
+from gateway.core.live.session_config import SessionConfig
 from gateway.core.origins import is_local, parse_origins, permits
-from gateway.core.realtime_messages import RealtimeOptions, client_event_id, parse_event
-from gateway.core.session_config import SessionConfig
+from gateway.core.wire.realtime_messages import RealtimeOptions, client_event_id, parse_event
+from gateway.core.wire.stream_messages import StreamOptions, parse_message, parse_start
 from tests.malformed import cases
 
 STREAM, REALTIME = StreamOptions(model="base"), RealtimeOptions(model="base")

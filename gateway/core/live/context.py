@@ -8,7 +8,7 @@ import numpy as np
 
 from gateway.core.audio import SAMPLE_RATE_HZ, DecodeOptions, Samples, Transcript, samples_of_ms
 from gateway.core.language_lock import LanguageLock
-from gateway.core.session_config import SessionConfig
+from gateway.core.live.session_config import SessionConfig
 
 # Whisper takes at most 224 tokens of previous text, and a token is at least one byte of it.
 MAX_PROMPT_BYTES = 220

@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 
 from gateway.core.audio import SAMPLE_RATE_HZ, DecodeOptions, Transcript, Utterance
-from gateway.core.context import Context
-from gateway.core.effects import Effect, Failed, Notify, Outcome, Transcribe
 from gateway.core.errors import ModelFailed, ModelUnavailable, TritoneError
 from gateway.core.filters import is_prompt_echo, silence_reason
-from gateway.core.finals import final_of
-from gateway.core.pending import Pending, Skipped, Waiting
-from gateway.core.replay import ReplayLog
+from gateway.core.live.context import Context
+from gateway.core.live.effects import Effect, Failed, Notify, Outcome, Transcribe
+from gateway.core.live.finals import final_of
+from gateway.core.live.pending import Pending, Skipped, Waiting
+from gateway.core.live.replay import ReplayLog
+from gateway.core.live.session_config import SessionConfig, SessionLimits
 from gateway.core.segmenter import UtteranceCut
-from gateway.core.session_config import SessionConfig, SessionLimits
 from gateway.core.timeline import without_lead
 
 # Slow speech has twice as many, in any script. After a lead the model likes to stop where its sentence ends.

@@ -1,10 +1,10 @@
 """Makes the final that a client is told from the model's answer to one utterance."""
 
 from gateway.core.audio import Filtered, Transcript
-from gateway.core.effects import Final
 from gateway.core.filters import Quality, QualityLevel, quality, without_filtered
-from gateway.core.intake import ms_of_samples
-from gateway.core.pending import Skipped, Waiting
+from gateway.core.live.effects import Final
+from gateway.core.live.intake import ms_of_samples
+from gateway.core.live.pending import Skipped, Waiting
 from gateway.core.timeline import placed
 
 

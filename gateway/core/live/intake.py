@@ -14,8 +14,8 @@ from gateway.core.audio import (
     Utterance,
     samples_of_ms,
 )
-from gateway.core.effects import SpeechBegan
 from gateway.core.framing import Framer
+from gateway.core.live.effects import SpeechBegan
 from gateway.core.segmenter import QUIET_SEARCH_MS, Event, Segmenter, SegmenterConfig, SpeechStarted, UtteranceCut
 
 _NOTHING: Samples = np.empty(0, np.int16)

@@ -1,7 +1,7 @@
 """The partial results of the utterance that is open: when the next one is due, and what it says."""
 
-from gateway.core.effects import CancelPartial, Partial
-from gateway.core.stability import Agreement
+from gateway.core.live.effects import CancelPartial, Partial
+from gateway.core.live.stability import Agreement
 
 
 class Interim:

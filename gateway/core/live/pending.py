@@ -7,9 +7,9 @@ from itertools import islice
 from typing import TypeAlias
 
 from gateway.core.audio import CutReason, DecodeOptions, Transcript, Utterance
-from gateway.core.context import Context
 from gateway.core.errors import TritoneError
-from gateway.core.session_config import SessionConfig
+from gateway.core.live.context import Context
+from gateway.core.live.session_config import SessionConfig
 
 
 @dataclass(frozen=True, slots=True)

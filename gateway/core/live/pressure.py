@@ -2,7 +2,7 @@
 
 from enum import Enum, auto
 
-from gateway.core.effects import PressureAction
+from gateway.core.live.effects import PressureAction
 
 # Shares of the limit. Between pause and the limit there is room for what was on its way when the client was told;
 # between slow-down and resume, the longest usual utterance.

@@ -2,8 +2,8 @@
 
 from collections import deque
 
-from gateway.core.effects import Outcome
 from gateway.core.errors import BadRequest
+from gateway.core.live.effects import Outcome
 
 
 class ReplayLog:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.core.audio import CutReason, Samples, Transcript, samples_of_ms
-from gateway.core.delivery import Delivery
-from gateway.core.effects import (
+from gateway.core.errors import IdleTimeout, TritoneError
+from gateway.core.live.delivery import Delivery
+from gateway.core.live.effects import (
     AudioDropped,
     Backpressure,
     Close,
@@ -17,13 +18,12 @@ from gateway.core.effects import (
     SpeechEnded,
     TranscribePartial,
 )
-from gateway.core.errors import IdleTimeout, TritoneError
-from gateway.core.intake import Intake, ms_of_samples
-from gateway.core.interim import Interim
-from gateway.core.pressure import Pressure
+from gateway.core.live.intake import Intake, ms_of_samples
+from gateway.core.live.interim import Interim
+from gateway.core.live.pressure import Pressure
+from gateway.core.live.session_config import SessionConfig, SessionLimits
+from gateway.core.live.states import Call, State, following
 from gateway.core.segmenter import UtteranceCut
-from gateway.core.session_config import SessionConfig, SessionLimits
-from gateway.core.states import Call, State, following
 
 
 class Session:

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.core.audio import SAMPLE_RATE_HZ, DecodeOptions, Segment, Task
-from gateway.core.effects import Final
 from gateway.core.errors import BadRequest
-from gateway.core.fields import Fields
 from gateway.core.filters import Filter, quality
-from gateway.core.messages import MAX_SAMPLE_RATE_HZ, MAX_TEXT_CHARS, MIN_SAMPLE_RATE_HZ
+from gateway.core.live.effects import Final
+from gateway.core.live.session_config import MAX_AUDIO_CONTEXT_MS, SessionConfig
 from gateway.core.segmenter import SegmenterConfig
-from gateway.core.session_config import MAX_AUDIO_CONTEXT_MS, SessionConfig
 from gateway.core.stitching import added
+from gateway.core.wire.fields import Fields
+from gateway.core.wire.stream_messages import MAX_SAMPLE_RATE_HZ, MAX_TEXT_CHARS, MIN_SAMPLE_RATE_HZ
 
 MAX_BEAM_SIZE = 10
 MAX_PATIENCE = 4.0

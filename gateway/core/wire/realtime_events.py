@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.core.effects import (
+from gateway.core.errors import BadRequest, Overloaded, TritoneError
+from gateway.core.languages import UNSPACED_LANGUAGES
+from gateway.core.live.effects import (
     AudioDropped,
     Errored,
     Failed,
@@ -15,9 +17,7 @@ from gateway.core.effects import (
     SpeechBegan,
     SpeechEnded,
 )
-from gateway.core.errors import BadRequest, Overloaded, TritoneError
-from gateway.core.languages import UNSPACED_LANGUAGES
-from gateway.core.realtime_messages import RealtimeOptions
+from gateway.core.wire.realtime_messages import RealtimeOptions
 
 _TRANSCRIPTION = "conversation.item.input_audio_transcription"
 Event = dict[str, Any]

@@ -7,9 +7,9 @@ from enum import Enum, auto
 from typing import Any, TypeAlias
 
 from gateway.core.errors import BadRequest
-from gateway.core.fields import MAX_NAME_CHARS, Fields
-from gateway.core.messages import MAX_SILENCE_MS, MAX_TEXT_CHARS, MIN_SILENCE_MS, Encoding, segmenter_of
-from gateway.core.session_config import SessionConfig
+from gateway.core.live.session_config import SessionConfig
+from gateway.core.wire.fields import MAX_NAME_CHARS, Fields
+from gateway.core.wire.stream_messages import MAX_SILENCE_MS, MAX_TEXT_CHARS, MIN_SILENCE_MS, Encoding, segmenter_of
 
 PCM_RATES_HZ = (24_000, 16_000, 48_000)
 G711_RATE_HZ = 8_000

@@ -6,7 +6,9 @@ from enum import StrEnum
 from typing import Any, TypeAlias, cast
 
 from gateway.core.audio import SAMPLE_RATE_HZ, Segment, Word
-from gateway.core.effects import (
+from gateway.core.errors import BadRequest, TritoneError
+from gateway.core.filters import Filter
+from gateway.core.live.effects import (
     AudioDropped,
     Backpressure,
     Closed,
@@ -18,11 +20,9 @@ from gateway.core.effects import (
     SpeechBegan,
     SpeechEnded,
 )
-from gateway.core.errors import BadRequest, TritoneError
-from gateway.core.fields import Fields
-from gateway.core.filters import Filter
+from gateway.core.live.session_config import MAX_AUDIO_CONTEXT_MS, MAX_UTTERANCE_MS, SessionConfig
 from gateway.core.segmenter import SegmenterConfig
-from gateway.core.session_config import MAX_AUDIO_CONTEXT_MS, MAX_UTTERANCE_MS, SessionConfig
+from gateway.core.wire.fields import Fields
 
 MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ = 8_000, 48_000
 MIN_SILENCE_MS, MAX_SILENCE_MS = 100, 10_000

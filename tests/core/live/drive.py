@@ -7,10 +7,10 @@ from typing import TypeVar
 import numpy as np
 
 from gateway.core.audio import FRAME_MS, FRAME_SAMPLES, DecodeOptions, Samples, Segment, Transcript, Word
-from gateway.core.effects import Effect, Message, Notify, Transcribe
+from gateway.core.live.effects import Effect, Message, Notify, Transcribe
+from gateway.core.live.session import Session
+from gateway.core.live.session_config import SessionConfig, SessionLimits
 from gateway.core.segmenter import SegmenterConfig
-from gateway.core.session import Session
-from gateway.core.session_config import SessionConfig, SessionLimits
 
 T = TypeVar("T")
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from gateway.core.audio import DecodeOptions, Transcript, Word
-from gateway.core.context import MAX_PROMPT_BYTES, Context, last_sentence
-from gateway.core.session_config import SessionConfig
-from tests.core.drive import audio_of, said, segment
+from gateway.core.live.context import MAX_PROMPT_BYTES, Context, last_sentence
+from gateway.core.live.session_config import SessionConfig
+from tests.core.live.drive import audio_of, said, segment
 
 CONFIG = SessionConfig(model="base", text_context=True, audio_context_ms=100)
 TEXT = replace(CONFIG, audio_context_ms=0)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from gateway.core.audio import FRAME_SAMPLES, CutReason
-from gateway.core.effects import SpeechBegan
-from gateway.core.intake import Intake
+from gateway.core.live.effects import SpeechBegan
+from gateway.core.live.intake import Intake
 from gateway.core.segmenter import UtteranceCut
-from tests.core.drive import SEGMENTER, audio_of
+from tests.core.live.drive import SEGMENTER, audio_of
 
 
 def heard(intake: Intake, frames: int, score: float = 1.0) -> list[SpeechBegan | UtteranceCut]:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from gateway.core.audio import FRAME_MS, FRAME_SAMPLES, CutReason, DecodeOptions
-from gateway.core.effects import (
+from gateway.core.errors import BadRequest, DeadlineExceeded, IdleTimeout, ModelFailed, ModelUnavailable, ShuttingDown
+from gateway.core.live.effects import (
     AudioDropped,
     Backpressure,
     Close,
@@ -20,11 +21,10 @@ from gateway.core.effects import (
     SpeechBegan,
     SpeechEnded,
 )
-from gateway.core.errors import BadRequest, DeadlineExceeded, IdleTimeout, ModelFailed, ModelUnavailable, ShuttingDown
+from gateway.core.live.session import Session
+from gateway.core.live.states import TRANSITIONS, Call, State, following
 from gateway.core.segmenter import SegmenterConfig
-from gateway.core.session import Session
-from gateway.core.states import TRANSITIONS, Call, State, following
-from tests.core.drive import CONFIG, LIMITS, SEGMENTER, SPEECH, Driver, audio_of, kinds, messages, said
+from tests.core.live.drive import CONFIG, LIMITS, SEGMENTER, SPEECH, Driver, audio_of, kinds, messages, said
 
 UTTERANCE_MS = 8 * FRAME_MS
 INTERIM = replace(CONFIG, interim_results=True, partial_interval_ms=100)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.core.live.session_config import SessionConfig
 from gateway.core.segmenter import SegmenterConfig
-from gateway.core.session_config import SessionConfig
 
 CONFIG = SessionConfig(model="base")
 

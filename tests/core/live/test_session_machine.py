@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from gateway.core.audio import FRAME_SAMPLES, Utterance
-from gateway.core.effects import (
+from gateway.core.errors import DeadlineExceeded, ModelFailed
+from gateway.core.live.effects import (
     AudioDropped,
     Backpressure,
     CancelPartial,
@@ -25,11 +26,10 @@ from gateway.core.effects import (
     Transcribe,
     TranscribePartial,
 )
-from gateway.core.errors import DeadlineExceeded, ModelFailed
-from gateway.core.session import Session
-from gateway.core.session_config import SessionConfig, SessionLimits
-from gateway.core.states import State
-from tests.core.drive import CONFIG, LIMITS, SCORES, SEGMENTER, audio_of, said
+from gateway.core.live.session import Session
+from gateway.core.live.session_config import SessionConfig, SessionLimits
+from gateway.core.live.states import State
+from tests.core.live.drive import CONFIG, LIMITS, SCORES, SEGMENTER, audio_of, said
 
 INTERIM = replace(CONFIG, interim_results=True, partial_interval_ms=100)
 CONFIGS = [

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from gateway.core.audio import FRAME_MS, FRAME_SAMPLES, CutReason, DecodeOptions, Word
-from gateway.core.effects import (
+from gateway.core.live.effects import (
     CancelPartial,
     Final,
     Notify,
@@ -14,7 +14,7 @@ from gateway.core.effects import (
     SpeechEnded,
     TranscribePartial,
 )
-from tests.core.drive import CONFIG, SEGMENTER, SPEECH, Driver, kinds, messages, said, segment
+from tests.core.live.drive import CONFIG, SEGMENTER, SPEECH, Driver, kinds, messages, said, segment
 
 INTERIM = replace(CONFIG, interim_results=True, partial_interval_ms=100)
 

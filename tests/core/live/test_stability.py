@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.stability import Agreement
+from gateway.core.live.stability import Agreement
 
 
 def follow(*hypotheses: str) -> list[tuple[str, str]]:

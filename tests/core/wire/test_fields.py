@@ -6,9 +6,9 @@ import pytest
 from multidict import MultiDict
 
 from gateway.core.errors import BadRequest
-from gateway.core.fields import Fields
 from gateway.core.filters import Filter
-from gateway.core.messages import Encoding
+from gateway.core.wire.fields import Fields
+from gateway.core.wire.stream_messages import Encoding
 
 KNOWN = {"name"}
 Reader = Callable[[Fields], object]

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from gateway.core.audio import CutReason, Filtered, Word
-from gateway.core.effects import Final
 from gateway.core.errors import BadRequest
-from gateway.core.posting_messages import Heard, Posted, Reset, heard_to_wire, parse_posted, parse_reset
+from gateway.core.live.effects import Final
 from gateway.core.segmenter import SegmenterConfig
-from tests.core.drive import segment
+from gateway.core.wire.posting_messages import Heard, Posted, Reset, heard_to_wire, parse_posted, parse_reset
+from tests.core.live.drive import segment
 
 FINAL = Final(
     index=0,

@@ -8,11 +8,20 @@ from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
 
 from gateway.core.audio import Filtered
-from gateway.core.effects import AudioDropped, Backpressure, Closed, Effect, Errored, Notify, Partial, PressureAction
 from gateway.core.errors import BadRequest, DeadlineExceeded, TritoneError
-from gateway.core.realtime_events import RealtimeEvents
-from gateway.core.realtime_messages import RealtimeOptions
-from tests.core.drive import CONFIG, SPEECH, Driver, said
+from gateway.core.live.effects import (
+    AudioDropped,
+    Backpressure,
+    Closed,
+    Effect,
+    Errored,
+    Notify,
+    Partial,
+    PressureAction,
+)
+from gateway.core.wire.realtime_events import RealtimeEvents
+from gateway.core.wire.realtime_messages import RealtimeOptions
+from tests.core.live.drive import CONFIG, SPEECH, Driver, said
 
 OPENAI: TypeAdapter[object] = TypeAdapter(RealtimeServerEvent)
 STARTED, STOPPED = "input_audio_buffer.speech_started", "input_audio_buffer.speech_stopped"

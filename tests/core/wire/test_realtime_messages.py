@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from openai.types.realtime import RealtimeTranscriptionSessionCreateRequest
 
 from gateway.core.errors import BadRequest, TritoneError
-from gateway.core.messages import Encoding
-from gateway.core.realtime_messages import Append, BufferCommand, RealtimeOptions, client_event_id, parse_event
-from gateway.core.session_config import SessionConfig
+from gateway.core.live.session_config import SessionConfig
+from gateway.core.wire.realtime_messages import Append, BufferCommand, RealtimeOptions, client_event_id, parse_event
+from gateway.core.wire.stream_messages import Encoding
 
 DEFAULTS = RealtimeOptions(model="base")
 

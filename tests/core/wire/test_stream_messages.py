@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.audio import CutReason, DecodeOptions, Filtered, Word
-from gateway.core.effects import (
+from gateway.core.errors import BadRequest, ModelUnavailable, TritoneError
+from gateway.core.filters import Filter, Quality, QualityLevel
+from gateway.core.live.effects import (
     AudioDropped,
     Backpressure,
     Closed,
@@ -21,9 +23,8 @@ from gateway.core.effects import (
     SpeechBegan,
     SpeechEnded,
 )
-from gateway.core.errors import BadRequest, ModelUnavailable, TritoneError
-from gateway.core.filters import Filter, Quality, QualityLevel
-from gateway.core.messages import (
+from gateway.core.live.session_config import SessionConfig
+from gateway.core.wire.stream_messages import (
     _WIRES,
     Encoding,
     Resume,
@@ -35,8 +36,7 @@ from gateway.core.messages import (
     parse_start,
     session_started,
 )
-from gateway.core.session_config import SessionConfig
-from tests.core.drive import segment
+from tests.core.live.drive import segment
 
 DEFAULTS = StreamOptions(model="base")
 FINAL = Final(
