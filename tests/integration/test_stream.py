@@ -9,10 +9,11 @@ import pytest
 from whisper_normalizer.english import EnglishTextNormalizer
 
 from gateway.core.audio import SAMPLE_RATE_HZ, Samples
-from tests.fixtures.audio_files import TRANSCRIPTS, joined, speech
-from tests.fixtures.live_audio import file_of, ogg_stream, opus, webm_stream
-from tests.integration.conftest import Server
+from tests.fixtures.audio_files import TRANSCRIPTS, joined, speech, wav_bytes
+from tests.fixtures.live_audio import browser_pieces, file_of, ogg_stream, opus, webm_stream
+from tests.integration.conftest import Server, running
 from tests.live.talking import Talker
+from tests.serving import form
 
 NAMES = sorted(TRANSCRIPTS)
 STREAMS = 16
@@ -89,6 +90,23 @@ async def test_sixteen_streams_get_their_own_words_in_order(client: aiohttp.Clie
 async def test_every_encoding_says_the_same(client: aiohttp.ClientSession, query: str, data: bytes) -> None:
     talker = await heard(client, query, pieces_of(data, 1_000))
     assert wrong_words(["letter"], text_of(talker)) <= 0.1
+
+
+async def test_what_a_browsers_media_recorder_sends_is_heard(client: aiohttp.ClientSession) -> None:
+    talker = await heard(client, "encoding=opus&interim_results=true", browser_pieces("chromium"))
+    assert wrong_words(["train"], text_of(talker)) <= 0.1
+
+
+async def test_sileros_network_can_cut_instead(server: Server) -> None:
+    with running("serve", triton=server.triton, stream_vad="silero", file_vad="silero") as silero:
+        async with aiohttp.ClientSession(silero.url) as client:
+            talker = await heard(client, "", pieces_of(joined(PAUSE_S, "letter", "market").tobytes()))
+            data = form(wav_bytes(joined(PAUSE_S, "letter", "market")))
+            async with client.post("/v1/audio/transcriptions", data=data) as answer:
+                text = (await answer.json())["text"]
+    assert len(talker.of("final")) == 2
+    assert wrong_words(["letter", "market"], text_of(talker)) <= 0.1
+    assert wrong_words(["letter", "market"], text) <= 0.1
 
 
 @pytest.mark.parametrize("end", ["close", "finalize"])
