@@ -116,7 +116,7 @@ class Dispatch:
         """The transcript of a whole file; closes `cuts`. The first failure ends the rest. Raises a TritoneError.
 
         `tell` gets each part in order, as soon as it and those before it are answered. The first utterances are sent
-        one by one until their language is sure; the others are then told it. Memory holds `file_fan_out` utterances
+        two by two until their language is sure; the others are then told it. Memory holds `file_fan_out` utterances
         and one more, the next being decoded when one of them was answered, and as many parts that wait for `tell`.
         """
         parts: list[Part] = []
@@ -201,7 +201,8 @@ class Dispatch:
         room = asyncio.Semaphore(self._limits.file_fan_out)
         spoken = LanguageLock(job.options.language)
         decode_s = 0.0
-        answer: asyncio.Task[Part] | None = None
+        before: asyncio.Task[Part] | None = None
+        last: asyncio.Task[Part] | None = None
         while True:
             started_at_s = time.monotonic()
             utterance = await self.in_thread(cuts.next_utterance, stop=cuts.stop)
@@ -210,21 +211,39 @@ class Dispatch:
                 self._telemetry.stage_seconds.labels("decode").observe(decode_s)
                 await answers.put(None)
                 return
-            if answer and spoken.language is None:
-                spoken.heard((await answer).transcript)
+            if before and spoken.language is None:
+                await before
             await room.acquire()
             lane = Lane.LONG if utterance.start_s >= self._limits.long_after_s else job.lane
-            known = replace(job, lane=lane, options=replace(job.options, language=spoken.language))
-            answer = group.create_task(self._part(utterance, known, room))
-            await answers.put(answer)
+            before, last = last, group.create_task(self._part(utterance, replace(job, lane=lane), room, spoken, last))
+            await answers.put(last)
 
-    async def _part(self, utterance: Utterance, job: Job, room: asyncio.Semaphore) -> Part:
+    async def _part(
+        self,
+        utterance: Utterance,
+        job: Job,
+        room: asyncio.Semaphore,
+        spoken: LanguageLock,
+        before: asyncio.Task[Part] | None,
+    ) -> Part:
         try:
-            transcript = await self.transcribe(utterance, job)
+            told = spoken.language
+            transcript = await self.transcribe(utterance, _in_language(job, told))
+            if told is None:
+                if before:
+                    await before
+                # It went along with the one that made the language sure.
+                if transcript.text and spoken.language not in (None, transcript.language):
+                    transcript = await self.transcribe(utterance, _in_language(job, spoken.language))
+                spoken.heard(transcript)
         finally:
             room.release()
         honest = without_filtered(transcript, job.filters, job.options.prompt)
         return Part(utterance.start_s, utterance.duration_s, honest)
+
+
+def _in_language(job: Job, language: str | None) -> Job:
+    return replace(job, options=replace(job.options, language=language))
 
 
 async def _ended(future: asyncio.Future[T]) -> None:

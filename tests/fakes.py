@@ -24,7 +24,8 @@ def transcript(text: str, *, start_s: float = 0.0, end_s: float = 0.5, language:
 class FakeTranscriber:
     """As app.Backend, with a model or several; a load makes a dead one alive.
 
-    `gate` holds answers back until it is set; errors are raised once set.
+    `gate` holds answers back until it is set; errors are raised once set. `heard` are the languages it detects, by the
+    number of the request, where that is not English.
     """
 
     def __init__(self, model: str = "base", *, address: str = "127.0.0.1:8001") -> None:
@@ -48,6 +49,7 @@ class FakeTranscriber:
         self.lanes: list[Lane] = []
         self.closed = False
         self.text = ""
+        self.heard: dict[int, str] = {}
         self.left_out: Filtered | None = None
 
     async def transcribe(
@@ -77,7 +79,8 @@ class FakeTranscriber:
             raise
         finally:
             self.in_flight -= 1
-        answer = transcript(self.text or f" piece {number}", end_s=len(samples) / SAMPLE_RATE_HZ)
+        language = options.language or self.heard.get(number, "en")
+        answer = transcript(self.text or f" piece {number}", end_s=len(samples) / SAMPLE_RATE_HZ, language=language)
         return dataclasses.replace(answer, filtered=(self.left_out,)) if self.left_out else answer
 
     async def requests_are(self, count: int) -> None:

@@ -79,8 +79,8 @@ def dispatch(backend: FakeTranscriber, admission: Admission, fleet: Fleet) -> It
         yield Dispatch(admission, fleet, Telemetry(), decoders=decoders, limits=limits)
 
 
-def job(timeout_s: float = 30.0) -> Job:
-    return Job("r", "base", DecodeOptions(language="en"), Deadline.after(timeout_s, now_s=time.monotonic()))
+def job(timeout_s: float = 30.0, language: str | None = "en") -> Job:
+    return Job("r", "base", DecodeOptions(language=language), Deadline.after(timeout_s, now_s=time.monotonic()))
 
 
 async def test_a_file_is_decoded_no_faster_than_it_is_answered(dispatch: Dispatch, backend: FakeTranscriber) -> None:
@@ -96,6 +96,32 @@ async def test_a_file_is_decoded_no_faster_than_it_is_answered(dispatch: Dispatc
     assert [placed.segment.start_s for placed in transcript.segments] == [number / 2 for number in range(50)]
     assert backend.most_in_flight == 2
     assert cuts.closed
+
+
+async def test_the_first_two_go_together_until_the_language_is_sure(
+    dispatch: Dispatch, backend: FakeTranscriber
+) -> None:
+    backend.gate.clear()
+    running = asyncio.create_task(dispatch.transcribe_file(Cuts(4), job(language=None)))
+    await backend.requests_are(2)
+    await asyncio.sleep(0)
+    assert len(backend.requests) == 2
+    backend.gate.set()
+    await running
+    assert [options.language for _, _, options, _ in backend.requests] == [None, None, "en", "en"]
+
+
+async def test_what_was_heard_in_another_language_than_the_file_is_in_is_asked_again(
+    dispatch: Dispatch, backend: FakeTranscriber
+) -> None:
+    backend.heard = {1: "cy"}
+    backend.gate.clear()
+    running = asyncio.create_task(dispatch.transcribe_file(Cuts(2), job(language=None)))
+    await backend.requests_are(2)
+    backend.gate.set()
+    transcript = await running
+    assert [options.language for _, _, options, _ in backend.requests] == [None, None, "en"]
+    assert (transcript.language, transcript.text) == ("en", "piece 0 piece 2")
 
 
 async def test_files_share_the_permits(dispatch: Dispatch, backend: FakeTranscriber, admission: Admission) -> None:

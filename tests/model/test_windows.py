@@ -1,17 +1,21 @@
 import pytest
 
-from windows import BUCKETS_FRAMES, MAX_FRAMES, MAX_NEW_TOKENS, MAX_SAMPLES, predicted_cost, token_cap, window_frames
+from windows import LEAST_FRAMES, MAX_FRAMES, MAX_NEW_TOKENS, MAX_SAMPLES, predicted_cost, token_cap, window_frames
 
 
 @pytest.mark.parametrize(
-    ("seconds", "frames"), [(0.1, 800), (4.8, 800), (4.9, 1000), (10, 1500), (16, 2200), (22.4, 3000), (30, MAX_FRAMES)]
+    ("seconds", "step_frames", "frames"),
+    [
+        *((0.1, 100, 800), (6, 100, 800), (6.01, 100, 900), (10, 100, 1200), (27.5, 100, 3000), (30, 100, MAX_FRAMES)),
+        *((0.1, 400, 800), (6.01, 400, 1200), (26, 400, 2800), (26.01, 400, MAX_FRAMES)),
+    ],
 )
-def test_a_window_is_a_quarter_and_two_seconds_longer_than_the_speech(seconds: float, frames: int) -> None:
-    assert window_frames(int(seconds * 16000)) == frames
+def test_a_window_is_longer_than_the_speech_and_rounded_up(seconds: float, step_frames: int, frames: int) -> None:
+    assert window_frames(int(seconds * 16000), step_frames) == frames
 
 
 def test_a_window_always_holds_the_speech() -> None:
-    assert all(window_frames(n) * 160 >= n for n in range(0, MAX_SAMPLES + 1, 1601))
+    assert all(window_frames(n, step) * 160 >= n for step in (100, 400) for n in range(0, MAX_SAMPLES + 1, 1601))
 
 
 def test_the_token_cap_grows_with_the_speech_and_ends_at_whispers_own() -> None:
@@ -20,5 +24,5 @@ def test_the_token_cap_grows_with_the_speech_and_ends_at_whispers_own() -> None:
 
 
 def test_cost_grows_faster_than_the_window() -> None:
-    costs = [predicted_cost(frames) / frames for frames in BUCKETS_FRAMES]
+    costs = [predicted_cost(frames) / frames for frames in range(LEAST_FRAMES, MAX_FRAMES + 1, 100)]
     assert costs == sorted(costs)

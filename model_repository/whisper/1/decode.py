@@ -47,6 +47,7 @@ class Decoder:
         self._tokens = tokenizers.Tokenizer.from_file(str(weights / "tokenizer.json"))
         self._log_mel = LogMel(self._model.n_mels)
         self._max_encode = layout.max_encode
+        self._window_step_frames = layout.window_step_frames
 
     @property
     def multilingual(self) -> bool:
@@ -64,7 +65,9 @@ class Decoder:
         """A job for int16 samples of shape (n,), 16 kHz; raises RequestError for what can't be served."""
         if len(samples) > MAX_SAMPLES:
             raise RequestError("audio_too_long", "an utterance is at most 30 seconds")
-        frames = CANARY_FRAMES if options.canary else MAX_FRAMES if options.full_window else window_frames(len(samples))
+        frames = window_frames(len(samples), self._window_step_frames)
+        if options.canary or options.full_window:
+            frames = CANARY_FRAMES if options.canary else MAX_FRAMES
         return Job(
             samples=samples,
             options=options,

@@ -13,6 +13,8 @@ class Layout:
     """How CTranslate2 is loaded and fed. `max_batch` utterances are decoded at once, `max_encode` of them encoded.
 
     Beyond `max_pending` utterances the model takes no more, and they gather into batches in Triton's bounded queue.
+    Windows are multiples of `window_step_frames`. A GPU gains more by strangers who share a window than by tight ones;
+    on a CPU, which encodes one by one, it is the other way round.
     """
 
     device: str
@@ -23,6 +25,7 @@ class Layout:
     max_batch: int
     max_encode: int
     max_pending: int
+    window_step_frames: int
 
 
 def choose_layout(overrides: dict[str, str], device_index: int = 0) -> Layout:
@@ -39,7 +42,7 @@ def _on_cuda(device_index: int) -> Layout:
     supported = ctranslate2.get_supported_compute_types("cuda")
     compute_type = next((kind for kind in ("float16", "int8_float16") if kind in supported), "auto")
     # The second worker prepares features while the first keeps the GPU busy.
-    return Layout("cuda", device_index, compute_type, 2, 1, 16, 16, 2 * 16)
+    return Layout("cuda", device_index, compute_type, 2, 1, 16, 16, 2 * 16, 400)
 
 
 def _on_cpu() -> Layout:
@@ -49,4 +52,4 @@ def _on_cpu() -> Layout:
     cores = len(os.sched_getaffinity(0))
     threads = max(1, min(4, cores // 4))
     workers = max(1, cores // threads)
-    return Layout("cpu", 0, "int8" if "int8" in supported else "auto", workers, threads, 4, 1, 8 * workers)
+    return Layout("cpu", 0, "int8" if "int8" in supported else "auto", workers, threads, 4, 1, 8 * workers, 100)

@@ -1,8 +1,8 @@
 """How much of Whisper's 30 s window an utterance gets, how many tokens it may use, and what that is predicted to cost.
 
 Whisper pads everything to 30 s, but its encoder accepts less, and its cost grows faster than the window. Too tight a
-window makes the decoder loop; `max(8 s, 1.25 n + 2 s)` looped on 0 of 69 utterances at a quarter of the cost
-(docs/performance.md), and the guard in guard.py catches what still goes wrong.
+window makes the decoder loop; in `max(8 s, n + 2 s)` 0 (base) and 14 (tiny.en) of 335 utterances looked wrong
+(docs/performance.md), and the guard in guard.py has those decoded again.
 """
 
 FRAMES_PER_S = 100
@@ -10,8 +10,8 @@ SAMPLES_PER_FRAME = 160
 MAX_FRAMES = 3000
 MAX_SAMPLES = MAX_FRAMES * SAMPLES_PER_FRAME
 
-BUCKETS_FRAMES = (800, 1000, 1200, 1500, 1800, 2200, 2600, MAX_FRAMES)
-"""Requests are batched by bucket: few enough that strangers meet, close enough that little is padded."""
+LEAST_FRAMES = 800
+MARGIN_FRAMES = 200
 
 CANARY_FRAMES = 100
 
@@ -22,11 +22,10 @@ TOKENS_PER_S = 12
 """No speech is faster: English is 3-5 tokens a second, Thai or Burmese in bytes below 12."""
 
 
-def window_frames(samples: int) -> int:
-    """The bucket, in mel frames, for an utterance of so many samples."""
-    frames = -(-samples // SAMPLES_PER_FRAME)
-    wanted = 1.25 * frames + 2 * FRAMES_PER_S
-    return next((bucket for bucket in BUCKETS_FRAMES if bucket >= wanted), MAX_FRAMES)
+def window_frames(samples: int, step_frames: int) -> int:
+    """The window, in mel frames, for an utterance of so many samples: a multiple of `step_frames`, or MAX_FRAMES."""
+    wanted = max(LEAST_FRAMES, -(-samples // SAMPLES_PER_FRAME) + MARGIN_FRAMES)
+    return min(MAX_FRAMES, -(-wanted // step_frames) * step_frames)
 
 
 def token_cap(samples: int) -> int:
