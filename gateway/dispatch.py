@@ -13,7 +13,8 @@ from gateway.core.audio import DecodeOptions, Transcript, Utterance
 from gateway.core.deadline import Deadline
 from gateway.core.errors import ModelUnavailable, TritoneError
 from gateway.core.filters import Filter, without_filtered
-from gateway.core.language_lock import LanguageLock
+from gateway.core.live.context import Context
+from gateway.core.live.session_config import SessionConfig
 from gateway.core.retry import RetryBudget
 from gateway.core.stitching import FileTranscript, Part, stitch
 from gateway.ports import Transcriber
@@ -69,7 +70,10 @@ async def nobody(_: Part) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one request wants of the model, and until when (on time.monotonic). `filters` are for files."""
+    """What one request wants of the model, and until when (on time.monotonic). The last two are for files.
+
+    `in_turn`: each utterance is prompted with the text of the one before, so they go one by one.
+    """
 
     request_id: str
     model: str
@@ -77,6 +81,7 @@ class Job:
     deadline: Deadline
     lane: Lane = Lane.FILE
     filters: frozenset[Filter] = frozenset()
+    in_turn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +204,7 @@ class Dispatch:
 
     async def _feed(self, cuts: Cuts, job: Job, group: asyncio.TaskGroup, answers: Answers) -> None:
         room = asyncio.Semaphore(self._limits.file_fan_out)
-        spoken = LanguageLock(job.options.language)
+        context = _Context(job)
         decode_s = 0.0
         before: asyncio.Task[Part] | None = None
         last: asyncio.Task[Part] | None = None
@@ -211,11 +216,12 @@ class Dispatch:
                 self._telemetry.stage_seconds.labels("decode").observe(decode_s)
                 await answers.put(None)
                 return
-            if before and spoken.language is None:
-                await before
+            needed = last if job.in_turn else before if context.options.language is None else None
+            if needed:
+                await needed
             await room.acquire()
             lane = Lane.LONG if utterance.start_s >= self._limits.long_after_s else job.lane
-            before, last = last, group.create_task(self._part(utterance, replace(job, lane=lane), room, spoken, last))
+            before, last = last, group.create_task(self._part(utterance, replace(job, lane=lane), room, context, last))
             await answers.put(last)
 
     async def _part(
@@ -223,27 +229,38 @@ class Dispatch:
         utterance: Utterance,
         job: Job,
         room: asyncio.Semaphore,
-        spoken: LanguageLock,
+        context: "_Context",
         before: asyncio.Task[Part] | None,
     ) -> Part:
+        options = context.options
         try:
-            told = spoken.language
-            transcript = await self.transcribe(utterance, _in_language(job, told))
-            if told is None:
-                if before:
-                    await before
+            transcript = await self.transcribe(utterance, replace(job, options=options))
+            if options.language is None and before:
+                await before
                 # It went along with the one that made the language sure.
-                if transcript.text and spoken.language not in (None, transcript.language):
-                    transcript = await self.transcribe(utterance, _in_language(job, spoken.language))
-                spoken.heard(transcript)
+                if transcript.text and context.options.language not in (None, transcript.language):
+                    transcript = await self.transcribe(utterance, replace(job, options=context.options))
         finally:
             room.release()
-        honest = without_filtered(transcript, job.filters, job.options.prompt)
+        honest = without_filtered(transcript, job.filters, options.prompt)
+        context.learn(utterance, honest)
         return Part(utterance.start_s, utterance.duration_s, honest)
 
 
-def _in_language(job: Job, language: str | None) -> Job:
-    return replace(job, options=replace(job.options, language=language))
+class _Context:
+    """What the utterances of one file know of those before."""
+
+    def __init__(self, job: Job) -> None:
+        self._config = SessionConfig(model=job.model, options=job.options, text_context=job.in_turn)
+        self._memory = Context()
+
+    @property
+    def options(self) -> DecodeOptions:
+        """For the next utterance."""
+        return self._memory.options(self._config)
+
+    def learn(self, utterance: Utterance, transcript: Transcript) -> None:
+        self._memory.learn(self._config, utterance.samples, transcript, transcript.text)
 
 
 async def _ended(future: asyncio.Future[T]) -> None:

@@ -31,13 +31,17 @@ NUMBERS: Mapping[str, Bounds] = {
     "compression_ratio_threshold": Bounds(0, 100),
     "timeout_s": Bounds(0.001, math.inf),
 }
-FLAGS: Mapping[str, bool] = {"stream": False, "vad_filter": True, "quality": False}
+FLAGS: Mapping[str, bool] = {
+    "stream": False,
+    "vad_filter": True,
+    "quality": False,
+    "condition_on_previous_text": False,
+}
 TEXTS = frozenset({"model", "prompt", "hotwords"})
 CHOICES = frozenset({"language", "response_format", "timestamp_granularities", "filters"})
 GRANULARITIES = ("segment", "word")
-# What OpenAI's API or ours knows and this server can't do yet; any value but these is refused.
+# What OpenAI's API knows and this server can't do yet; any value but these is refused.
 UNSUPPORTED: Mapping[str, frozenset[str]] = {
-    "condition_on_previous_text": frozenset({"false", "0"}),
     "chunking_strategy": frozenset({"auto"}),
     "include": frozenset(),
     "known_speaker_names": frozenset(),
@@ -64,7 +68,10 @@ WITH_TIMES = frozenset({ResponseFormat.SRT, ResponseFormat.VTT, ResponseFormat.V
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionForm:
-    """A form that was understood; `timeout_s` is None where the client left it to us. `quality`: it is to be told."""
+    """A form that was understood; `timeout_s` is None where the client left it to us.
+
+    `quality`: it is to be told. `in_turn`: each utterance is prompted with the text of the one before.
+    """
 
     model: str
     response_format: ResponseFormat
@@ -74,6 +81,7 @@ class TranscriptionForm:
     timeout_s: float | None
     filters: frozenset[Filter] = frozenset()
     quality: bool = False
+    in_turn: bool = False
 
 
 def parse(fields: Iterable[tuple[str, str]], *, task: Task, max_timeout_s: float) -> TranscriptionForm:
@@ -106,7 +114,15 @@ def parse(fields: Iterable[tuple[str, str]], *, task: Task, max_timeout_s: float
         if given and response_format not in TELLING:
             raise _invalid(name, f"it needs the response format {' or '.join(sorted(TELLING))}")
     return TranscriptionForm(
-        model, response_format, options, vad_filter, stream, timeout_s, frozenset(values.filters), quality
+        model=model,
+        response_format=response_format,
+        options=options,
+        vad_filter=vad_filter,
+        stream=stream,
+        timeout_s=timeout_s,
+        filters=frozenset(values.filters),
+        quality=quality,
+        in_turn=values.flag("condition_on_previous_text"),
     )
 
 

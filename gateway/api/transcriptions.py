@@ -81,6 +81,7 @@ async def _transcript(
         options=form.options,
         deadline=Deadline.after(form.timeout_s or settings.request_timeout_s, now_s=time.monotonic()),
         filters=form.filters,
+        in_turn=form.in_turn,
     )
     cuts = FileCuts(
         upload.file,

@@ -57,7 +57,7 @@ def test_what_changes_nothing_is_taken(name: str, value: str) -> None:
     ("name", "value", "code"),
     [
         ("stream", "perhaps", "invalid_parameter"),
-        ("condition_on_previous_text", "true", "unsupported_parameter"),
+        ("condition_on_previous_text", "perhaps", "invalid_parameter"),
         ("timestamp_granularities[]", "syllable", "invalid_parameter"),
         ("timestamp_granularities[]", "word", "invalid_parameter"),
         ("chunking_strategy", "none", "unsupported_parameter"),

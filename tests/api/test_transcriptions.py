@@ -81,15 +81,24 @@ async def test_fan_out_is_bounded_and_an_utterance_keeps_one_permit(start: Start
         assert gateway.app[ADMISSION].in_flight == 0
 
 
-async def test_the_first_utterance_decides_the_language_of_the_file(gateway: Gateway) -> None:
+async def test_the_first_utterances_decide_the_language_of_the_file(gateway: Gateway) -> None:
     gateway.backend.gate.clear()
     async with asyncio.TaskGroup() as group:
         replying = group.create_task(post(gateway, form(wav(5.0))))
-        await gateway.backend.requests_are(1)
+        await gateway.backend.requests_are(2)
         gateway.backend.gate.set()
         await replying
-    assert [options.language for _, _, options, _ in gateway.backend.requests][:2] == [None, "en"]
-    assert {options.language for _, _, options, _ in gateway.backend.requests[1:]} == {"en"}
+    assert [options.language for _, _, options, _ in gateway.backend.requests][:2] == [None, None]
+    assert {options.language for _, _, options, _ in gateway.backend.requests[2:]} == {"en"}
+
+
+async def test_each_utterance_is_prompted_with_the_one_before_on_request(gateway: Gateway) -> None:
+    reply, _ = await post(gateway, form(wav(3.0), condition_on_previous_text="true", prompt="Tritone."))
+    assert reply.status == 200
+    assert [options.prompt for _, _, options, _ in gateway.backend.requests] == [
+        *("Tritone.", "Tritone. piece 0", "Tritone. piece 1", "Tritone. piece 2")
+    ]
+    assert gateway.backend.most_in_flight == 1
 
 
 @pytest.mark.parametrize(
