@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +104,24 @@ class Sampler:
             with suppress(psutil.NoSuchProcess):
                 held[name] = _holds(process)
         return held, _shm_bytes(servers), _device_bytes()
+
+
+def at_most(looks: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """What an idle gateway has before the load: of each kind of object as many as any look saw.
+
+    Its own checks come and go, and with them a timer or a call. What is held has no such part, and counts as below.
+    """
+    return {name: least if name in HELD else most for name, (least, most) in _ranges(looks).items()}
+
+
+def at_least(looks: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """What it has after the load, and was never without."""
+    return {name: least for name, (least, _) in _ranges(looks).items()}
+
+
+def _ranges(looks: Sequence[Mapping[str, float]]) -> dict[str, tuple[float, float]]:
+    seen = {name: [counts.get(name, 0.0) for counts in looks] for name in {name for counts in looks for name in counts}}
+    return {name: (min(values), max(values)) for name, values in seen.items()}
 
 
 def _holds(process: psutil.Process) -> Held:

@@ -18,7 +18,7 @@ from loadtests.service import Service, started
 from loadtests.shapes import SHAPES
 from loadtests.soak.leaks import Leak
 from loadtests.soak.ledger import DISTURBANCE, Entry, read_ledger
-from loadtests.soak.memory import HELD, MIB, Sample, Sampler
+from loadtests.soak.memory import HELD, MIB, Sample, Sampler, at_least, at_most
 from loadtests.soak.slopes import Fit, Points, fit, judged_points
 from loadtests.soak.thresholds import GATEWAY, PROCESSES, THRESHOLDS
 from loadtests.soak.verdict import Evidence, Finding, judge
@@ -126,10 +126,12 @@ class _Soak:
     async def judged(self, leak: Leak | None) -> Run:
         """The parts of the run, in order."""
         await self._warm_up()
-        before, idle_before = await self._idle("idle before", None)
+        looks, idle_before = await self._idle("idle before", None)
+        before = at_most(looks)
         entries = await self._load(self._plan.shape, self._plan.load_s)
         ended_s = time.time()
-        after, idle_after = await self._idle("idle after", before)
+        looks, idle_after = await self._idle("idle after", before)
+        after = at_least(looks)
         points, fits = self._lines(entries, ended_s)
         expected = _expected(self._plan)
         evidence = Evidence(before, after, idle_before, idle_after, fits, entries, expected)
@@ -163,20 +165,19 @@ class _Soak:
             return True
         return abs(median(sizes[-third:]) - median(sizes[-2 * third : -third])) <= THRESHOLDS.settled_mib
 
-    async def _idle(self, name: str, wanted: Mapping[str, float] | None) -> tuple[dict[str, float], Sample]:
-        """The counts of the idle gateway: the least of several looks, since its own checks come and go."""
+    async def _idle(self, name: str, wanted: Mapping[str, float] | None) -> tuple[list[dict[str, float]], Sample]:
+        """The counts of the idle gateway in several looks."""
         self._marks[name] = time.time()
         for _ in range(_IDLE_SECONDS):
             if await self._at_rest(wanted):
                 break
             await asyncio.sleep(1.0)
-        least: dict[str, float] = {}
+        looks = []
         for look in range(_IDLE_LOOKS):
-            counts = await self._sampler.census()
-            least = {key: min(counts.get(key, 0), least.get(key, counts.get(key, 0))) for key in {*counts, *least}}
+            looks.append(await self._sampler.census())
             # Never in step with the warden's own checks, which come every half second.
             await asyncio.sleep(entrance_s(look, within_s=1.0))
-        return least, await self._sampler.look()
+        return looks, await self._sampler.look()
 
     async def _at_rest(self, wanted: Mapping[str, float] | None) -> bool:
         counts = await self._sampler.census()
