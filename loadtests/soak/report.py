@@ -32,7 +32,8 @@ body { font: 15px/1.45 system-ui, sans-serif; max-width: 1080px; margin: 2em aut
 table { border-collapse: collapse; margin: .5em 0 1.5em } td, th { padding: .25em .8em; border-bottom: 1px solid #ddd;
 text-align: left; vertical-align: top } th { background: #f4f4f4 } td.n { text-align: right;
 font-variant-numeric: tabular-nums } .ok { color: #2a7f62 } .bad { color: #c0392b; font-weight: bold }
-h1 span { padding: 0 .4em; color: white } h1 .ok { background: #2a7f62 } h1 .bad { background: #c0392b }
+h1 span { padding: 0 .4em } h1 .ok { color: white; background: #2a7f62 }
+h1 .bad { color: white; background: #c0392b }
 svg { max-width: 100%; height: auto }
 """
 
