@@ -14,6 +14,10 @@ def test_a_window_is_longer_than_the_speech_and_rounded_up(seconds: float, step_
     assert window_frames(int(seconds * 16000), step_frames) == frames
 
 
+def test_who_talks_gets_a_second_more() -> None:
+    assert window_frames(7 * 16000, 100, urgent=True) == window_frames(7 * 16000, 100) + 100
+
+
 def test_a_window_always_holds_the_speech() -> None:
     assert all(window_frames(n, step) * 160 >= n for step in (100, 400) for n in range(0, MAX_SAMPLES + 1, 1601))
 

@@ -65,7 +65,7 @@ class Decoder:
         """A job for int16 samples of shape (n,), 16 kHz; raises RequestError for what can't be served."""
         if len(samples) > MAX_SAMPLES:
             raise RequestError("audio_too_long", "an utterance is at most 30 seconds")
-        frames = window_frames(len(samples), self._window_step_frames)
+        frames = window_frames(len(samples), self._window_step_frames, urgent=options.urgent)
         if options.canary or options.full_window:
             frames = CANARY_FRAMES if options.canary else MAX_FRAMES
         return Job(

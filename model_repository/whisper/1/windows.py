@@ -2,7 +2,8 @@
 
 Whisper pads everything to 30 s, but its encoder accepts less, and its cost grows faster than the window. Too tight a
 window makes the decoder loop; in `max(8 s, n + 2 s)` 0 (base) and 14 (tiny.en) of 335 utterances looked wrong
-(docs/performance.md), and the guard in guard.py has those decoded again.
+(docs/performance.md), and the guard in guard.py has those decoded again. Who talks would wait for that: another second
+of margin makes it rarer.
 """
 
 FRAMES_PER_S = 100
@@ -12,6 +13,7 @@ MAX_SAMPLES = MAX_FRAMES * SAMPLES_PER_FRAME
 
 LEAST_FRAMES = 800
 MARGIN_FRAMES = 200
+URGENT_MARGIN_FRAMES = 300
 
 CANARY_FRAMES = 100
 
@@ -22,9 +24,10 @@ TOKENS_PER_S = 12
 """No speech is faster: English is 3-5 tokens a second, Thai or Burmese in bytes below 12."""
 
 
-def window_frames(samples: int, step_frames: int) -> int:
+def window_frames(samples: int, step_frames: int, *, urgent: bool = False) -> int:
     """The window, in mel frames, for an utterance of so many samples: a multiple of `step_frames`, or MAX_FRAMES."""
-    wanted = max(LEAST_FRAMES, -(-samples // SAMPLES_PER_FRAME) + MARGIN_FRAMES)
+    margin = URGENT_MARGIN_FRAMES if urgent else MARGIN_FRAMES
+    wanted = max(LEAST_FRAMES, -(-samples // SAMPLES_PER_FRAME) + margin)
     return min(MAX_FRAMES, -(-wanted // step_frames) * step_frames)
 
 
