@@ -148,7 +148,10 @@ class LiveTelemetry:
             buckets=_SECONDS,
         )
         self.partials = Counter(
-            "tritone_partials", "Interim results: told, skipped for want of room, late", ["outcome"], registry=registry
+            "tritone_partials",
+            "Interim results: told, skipped for want of room, unsure, late",
+            ["outcome"],
+            registry=registry,
         )
         self.replaced = Counter(
             "tritone_partials_replaced", "Interim results that a newer one overtook", registry=registry

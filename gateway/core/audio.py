@@ -57,7 +57,10 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True)
 class DecodeOptions:
-    """What a client may ask of the model; `None` leaves the choice to the model."""
+    """What a client may ask of the model; `None` leaves the choice to the model.
+
+    `once`: a result that looks wrong is not decoded again, and comes without its text.
+    """
 
     language: str | None = None
     task: Task = Task.TRANSCRIBE
@@ -72,6 +75,7 @@ class DecodeOptions:
     no_speech_threshold: float | None = None
     log_prob_threshold: float | None = None
     compression_ratio_threshold: float | None = None
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -276,8 +276,9 @@ class LiveSession:
         outcome = "late"
         try:
             transcript = await self._shared.interim(effect, self.identity.id)
-            self._perform(self._session.receive_partial(index, transcript))
-            outcome = "told"
+            effects = self._session.receive_partial(index, transcript)
+            self._perform(effects)
+            outcome = "told" if effects else "unsure"
         except TritoneError as error:
             outcome = "skipped" if isinstance(error, Overloaded) else error.reason
             self._session.skip_partial(index)

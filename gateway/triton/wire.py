@@ -23,6 +23,7 @@ def parameters_of(options: DecodeOptions, *, urgent: bool = False) -> dict[str, 
         "no_speech_threshold": options.no_speech_threshold,
         "log_prob_threshold": options.log_prob_threshold,
         "compression_ratio_threshold": options.compression_ratio_threshold,
+        "once": options.once or None,
     }
     return {name: value for name, value in values.items() if value is not None}
 

@@ -140,6 +140,20 @@ def test_what_looks_wrong_is_tried_in_the_full_window_and_then_hotter(
     assert "weather" in outcome["text"]
 
 
+def test_what_looks_wrong_and_is_wanted_once_is_answered_without_its_text(
+    decoder: Decoder, speech: Speech, make_job: MakeJob
+) -> None:
+    impossible = make_job(speech["weather"], compression_ratio_threshold=0.1, once=True)
+    sound = make_job(speech["doctor"], once=True)
+    answers = dict(decoder.decode([impossible, sound]))
+    answer, other = answers[impossible], answers[sound]
+    assert isinstance(answer, dict)
+    assert isinstance(other, dict)
+    assert (answer["text"], answer["segments"], answer["filtered"]["reason"]) == ("", [], "unsure")
+    assert "weather" in answer["filtered"]["text"]
+    assert "doctor" in other["text"]
+
+
 def test_a_prompt_at_the_limit_is_taken(speech: Speech, make_job: MakeJob, decode_all: DecodeAll) -> None:
     job = make_job(speech["weather"], prompt=" ".join(["a"] * 224))
     assert len(job.previous_tokens) == 224

@@ -133,7 +133,10 @@ class Session:
         return effects + self._after_answer(now_s)
 
     def receive_partial(self, index: int, transcript: Transcript) -> list[Effect]:
-        """Takes the answer to a TranscribePartial; one that was cancelled does nothing."""
+        """Takes the answer to a TranscribePartial; nothing is told of one that was cancelled or left its text out."""
+        if transcript.filtered:
+            self.skip_partial(index)
+            return []
         self._enter(Call.ANSWER)
         return [Notify(self._interim.answered(index, transcript.text))] if self._interim.awaits(index) else []
 
@@ -249,8 +252,10 @@ class Session:
         utterance = self._intake.open_utterance()
         assert utterance is not None
         self._interim.sent(utterance.index, open_samples)
-        # Speed is what counts here: greedy, and no times that nobody is told.
-        options = replace(self._delivery.options(config), beam_size=1, timestamps=False, word_timestamps=False)
+        # Speed is what counts here: greedy, no second try, and no times that nobody is told.
+        options = replace(
+            self._delivery.options(config), beam_size=1, timestamps=False, word_timestamps=False, once=True
+        )
         return [TranscribePartial(utterance, options, config.model)]
 
     def _pressed(self) -> list[Effect]:

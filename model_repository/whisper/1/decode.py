@@ -104,6 +104,12 @@ class Decoder:
             job.hypotheses.append(hypothesis)
             retry = None
             if not job.options.canary and looks_wrong(hypothesis, job.options, job.duration_s):
+                if job.options.once:
+                    yield (
+                        job,
+                        _result(job, hypothesis, []) | {"filtered": {"reason": "unsure", "text": hypothesis.text}},
+                    )
+                    continue
                 retry = next_attempt(job.attempt, job.options)
             if retry is None:
                 accepted.append((index, self._choose(job)))

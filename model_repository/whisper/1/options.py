@@ -24,7 +24,10 @@ class RequestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Checked options of one request. `temperature` None means the fallback ladder from 0."""
+    """Checked options of one request. `temperature` None means the fallback ladder from 0.
+
+    `once`: what looks wrong is not decoded again, and answered without its text.
+    """
 
     language: str | None = None
     languages: tuple[str, ...] = ()
@@ -42,6 +45,7 @@ class Options:
     compression_ratio_threshold: float = 2.4
     suppress_tokens: tuple[int, ...] = (-1,)
     full_window: bool = False
+    once: bool = False
     canary: bool = False
     urgent: bool = False
     deadline_unix_ms: int | None = None
@@ -67,6 +71,7 @@ def parse_options(parameters: Mapping[str, object], *, multilingual: bool) -> Op
         compression_ratio_threshold=_number(known, "compression_ratio_threshold", 2.4, 0.0, 1000.0),
         suppress_tokens=_token_list(known.pop("suppress_tokens", "-1")),
         full_window=_window(known.pop("window", "auto")),
+        once=_flag(known, "once"),
         canary=_flag(known, "canary"),
         urgent=_flag(known, "urgent"),
         deadline_unix_ms=int(_number(known, "deadline_unix_ms", 0, 0, 2**53)) or None,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gateway.core.audio import FRAME_MS, FRAME_SAMPLES, CutReason, DecodeOptions, Word
+from gateway.core.audio import FRAME_MS, FRAME_SAMPLES, CutReason, DecodeOptions, Filtered, Word
 from gateway.core.live.effects import (
     CancelPartial,
     Final,
@@ -23,7 +23,7 @@ def test_a_partial_is_asked_for_each_interval_of_speech() -> None:
     driver = Driver(INTERIM)
     (partial,) = [effect for effect in driver.speak("..#####") if isinstance(effect, TranscribePartial)]
     assert (partial.utterance.index, len(partial.utterance.samples), partial.model) == (0, 5 * FRAME_SAMPLES, "base")
-    assert partial.options == DecodeOptions(beam_size=1)
+    assert partial.options == DecodeOptions(beam_size=1, once=True)
     assert driver.speak("###") == []
     assert driver.session.receive_partial(0, said("he")) == [Notify(Partial(0, "he", ""))]
     assert kinds(driver.speak("##")) == ["TranscribePartial"]
@@ -48,6 +48,15 @@ def test_a_partial_without_capacity_is_due_again_later() -> None:
     assert kinds(driver.speak("#")) == ["TranscribePartial"]
     driver.session.skip_partial(3)
     assert driver.speak("#####") == []
+
+
+def test_a_partial_without_its_text_is_not_told_and_due_again_later() -> None:
+    driver = Driver(INTERIM)
+    driver.speak("..#####")
+    unsure = replace(said(""), filtered=(Filtered("unsure", "he he he he"),))
+    assert driver.session.receive_partial(0, unsure) == []
+    assert driver.speak("###") == []
+    assert kinds(driver.speak("#")) == ["TranscribePartial"]
 
 
 def test_the_cut_cancels_the_partial_and_its_answer_does_nothing() -> None:
