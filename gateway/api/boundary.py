@@ -40,9 +40,13 @@ async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse
         response, code = await _answer(request, handler)
         status = response.status
         return response
-    except (asyncio.CancelledError, ConnectionError):
+    except asyncio.CancelledError:
         code = "client_left"
         raise
+    except ConnectionError:
+        code = "client_left"
+        # What is raised aiohttp would log as a bug; with an answer it finds that nobody is there to take it.
+        return _begun(request) or web.Response(status=CLIENT_LEFT)
     finally:
         _record(request, status, code, time.monotonic() - started_at_s)
         request_id_var.reset(token)
@@ -74,12 +78,18 @@ async def _answer(request: web.Request, handler: Handler) -> tuple[web.StreamRes
 
 async def _told(request: web.Request, answer: web.Response) -> web.StreamResponse:
     """`answer`, or the end of a stream of events that had begun when the failure came."""
-    events: EventStream | None = request.get(EVENTS)
-    if events is None or not events.response.prepared:
+    begun = _begun(request)
+    if begun is None:
         return answer
     with suppress(IdleTimeout):
-        await events.fail(answer)
-    return events.response
+        await request[EVENTS].fail(answer)
+    return begun
+
+
+def _begun(request: web.Request) -> web.StreamResponse | None:
+    """The stream of events that this request is answered with, once it has begun."""
+    events: EventStream | None = request.get(EVENTS)
+    return events.response if events and events.response.prepared else None
 
 
 def _record(request: web.Request, status: int, code: str | None, elapsed_s: float) -> None:

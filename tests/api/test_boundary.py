@@ -39,6 +39,17 @@ async def test_a_bug_is_logged_once_and_not_told(gateway: Gateway, caplog: pytes
     assert [record.exc_info is not None for record in caplog.records].count(True) == 1
 
 
+async def test_a_client_that_is_gone_when_it_is_written_to_is_no_bug(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway.backend.error = ConnectionResetError("Cannot write to closing transport")
+    reply, _ = await post(gateway, form(wav(0.5)))
+    assert reply.status == 499
+    assert not any(record.exc_info for record in caplog.records)
+    text = gateway.app[TELEMETRY].exposition().decode()
+    assert 'tritone_errors_total{code="client_left"} 1.0' in text
+
+
 async def test_requests_are_counted_by_route_not_by_path(gateway: Gateway) -> None:
     await get(gateway, "/v1/models/base")
     await get(gateway, "/nothing")
