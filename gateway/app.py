@@ -37,6 +37,7 @@ from gateway.core.admission import Admission, AdmissionLimits
 from gateway.dispatch import Dispatch, DispatchLimits
 from gateway.key_file import KeyFile
 from gateway.key_watch import watch
+from gateway.listener import listen
 from gateway.live.budget import AudioBudget
 from gateway.live.contexts import ContextLimits, Contexts
 from gateway.live.registry import Registry, RegistryLimits
@@ -103,20 +104,6 @@ def build_app(
     return app
 
 
-def build_runner(app: web.Application) -> web.AppRunner:
-    """The server around `app`. A handler ends with its client; open requests get `drain_s` at the end."""
-    settings = app[SETTINGS]
-    return web.AppRunner(
-        app,
-        access_log=None,
-        handler_cancellation=True,
-        max_line_size=settings.max_header_bytes,
-        max_field_size=settings.max_header_bytes,
-        keepalive_timeout=settings.keepalive_s,
-        shutdown_timeout=settings.drain_s,
-    )
-
-
 async def serve(
     settings: Settings,
     *,
@@ -129,9 +116,7 @@ async def serve(
     Cancelled, it waits for nobody: what is open then ends with the loop.
     """
     app = build_app(settings, restart_triton=restart_triton)
-    runner = build_runner(app)
-    await runner.setup()
-    await web.SockSite(runner, listener).start()
+    runner = await listen(app, listener)
     await stop.wait()
     app[STOPPING].set()
     await asyncio.sleep(settings.drain_notice_s)

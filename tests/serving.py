@@ -14,7 +14,8 @@ import numpy as np
 from aiohttp import web
 
 from gateway.api.keys import FLEET
-from gateway.app import build_app, build_runner
+from gateway.app import build_app
+from gateway.listener import listen
 from gateway.settings import Settings
 from gateway.triton.health import ModelHealth
 from tests.fakes import FakeTranscriber
@@ -47,13 +48,11 @@ async def listening(
 ) -> AsyncIterator[Gateway]:
     """A gateway on a free port of the loopback, as app.serve would run it; what it is for ends `within_s`."""
     app = build_app(settings, connect=lambda _: backend)
-    runner = build_runner(app)
+    door = socket.create_server(("127.0.0.1", 0))
+    port = door.getsockname()[1]
     async with AsyncExitStack() as stack:
-        await runner.setup()
+        runner = await listen(app, door)
         stack.push_async_callback(runner.cleanup)
-        listener = socket.create_server(("127.0.0.1", 0))
-        await web.SockSite(runner, listener).start()
-        port = listener.getsockname()[1]
         client = await stack.enter_async_context(aiohttp.ClientSession(f"http://127.0.0.1:{port}"))
         async with asyncio.timeout(within_s):
             yield Gateway(app, backend, port, client)

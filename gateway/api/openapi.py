@@ -10,7 +10,7 @@ from typing import Any
 from gateway.api.replies import REPLIES
 from gateway.api.routes import ROUTES, Access, Errors, Route
 from gateway.api.schemas import ERROR, Content, Schema
-from gateway.core.errors import Forbidden, TritoneError, Unauthorized
+from gateway.core.errors import BadRequest, Forbidden, TritoneError, Unauthorized
 from gateway.settings import Settings
 
 _PATH_PARAMETER = re.compile(r"{(\w+)}")
@@ -94,7 +94,7 @@ def _failures(route: Route) -> dict[str, Any]:
 
 def _errors(route: Route) -> set[type[TritoneError]]:
     keys: Errors = () if route.access is Access.PUBLIC else (Unauthorized,)
-    return {*route.errors, *keys, Forbidden, TritoneError}
+    return {*route.errors, *keys, BadRequest, Forbidden, TritoneError}
 
 
 def _response(description: str, content: Content, status: int = 200) -> dict[str, Any]:

@@ -1,8 +1,6 @@
 import pytest
-from faster_whisper.tokenizer import _LANGUAGE_CODES
 
 from gateway.core.audio import Segment, Task, Transcript, Word
-from gateway.core.languages import LANGUAGE_NAMES
 from gateway.core.stitching import Part, stitch
 
 
@@ -45,7 +43,3 @@ def test_scripts_without_spaces_get_none(task: Task, text: str) -> None:
 
 def test_a_script_without_spaces_decides_about_its_own_part() -> None:
     assert stitched(part("a"), part("甲", language="zh"), part("b"))[0] == "a甲 b"
-
-
-def test_the_languages_are_whispers() -> None:
-    assert set(LANGUAGE_NAMES) == set(_LANGUAGE_CODES)

@@ -1,5 +1,7 @@
 import pytest
+from faster_whisper.tokenizer import _LANGUAGE_CODES
 
+from gateway.core.languages import LANGUAGE_NAMES
 from options import Options, RequestError, parse_options
 
 
@@ -54,3 +56,7 @@ def test_what_cant_be_honoured_is_refused_by_name(
     with pytest.raises(RequestError) as refused:
         parse_options(parameters, multilingual=multilingual)
     assert (refused.value.code, refused.value.param) == (code, param)
+
+
+def test_the_languages_of_the_gateway_are_whispers() -> None:
+    assert set(LANGUAGE_NAMES) == set(_LANGUAGE_CODES)

@@ -4,8 +4,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from openai.types.realtime import RealtimeServerEvent
-from pydantic import TypeAdapter
 
 from gateway.core.audio import Filtered
 from gateway.core.errors import BadRequest, DeadlineExceeded, TritoneError
@@ -23,7 +21,6 @@ from gateway.core.wire.realtime_events import RealtimeEvents
 from gateway.core.wire.realtime_messages import RealtimeOptions
 from tests.core.live.drive import CONFIG, SPEECH, Driver, said
 
-OPENAI: TypeAdapter[object] = TypeAdapter(RealtimeServerEvent)
 STARTED, STOPPED = "input_audio_buffer.speech_started", "input_audio_buffer.speech_stopped"
 COMMITTED, CREATED = "input_audio_buffer.committed", "conversation.item.created"
 DELTA, COMPLETED, FAILED = (
@@ -32,21 +29,14 @@ DELTA, COMPLETED, FAILED = (
 
 
 class Teller:
-    """Collects the events of a driven session, each valid by OpenAI's own types."""
+    """Collects the events of a driven session."""
 
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
         self.wire = RealtimeEvents("s", lambda error: f"type of {error.reason}")
 
     def tell(self, effects: list[Effect]) -> list[dict[str, Any]]:
-        events = [event for effect in effects if isinstance(effect, Notify) for event in self.wire.tell(effect.message)]
-        return checked(events)
-
-
-def checked(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    for event in events:
-        assert type(OPENAI.validate_python(event)).model_fields["type"].annotation.__args__ == (event["type"],)  # type: ignore[attr-defined]
-    return events
+        return [event for effect in effects if isinstance(effect, Notify) for event in self.wire.tell(effect.message)]
 
 
 def types(events: list[dict[str, Any]]) -> list[str]:
@@ -122,7 +112,7 @@ def test_what_the_client_commits_is_one_item_of_several_utterances(manual: Telle
     assert [event["delta"] for event in manual.tell(manual.driver.answer(0, said("one")))] == ["one"]
     assert [event["delta"] for event in manual.wire.tell(Partial(1, "two", "two"))] == [" two"]
     manual.wire.check_commit()
-    events = manual.tell(manual.driver.session.finalize(now_s=0)) + checked(manual.wire.commit())
+    events = manual.tell(manual.driver.session.finalize(now_s=0)) + manual.wire.commit()
     assert types(events) == [COMMITTED, CREATED]
     events = manual.tell(manual.driver.answer(1, said("two three")))
     assert types(events) == [DELTA, COMPLETED]
@@ -143,7 +133,7 @@ def test_one_failed_part_fails_the_item(manual: Teller) -> None:
     manual.tell(manual.driver.speak("#" * 30))
     manual.tell(manual.driver.session.finalize(now_s=0))
     manual.tell(manual.driver.fail(0, DeadlineExceeded("late")))
-    assert types(checked(manual.wire.commit())) == [COMMITTED, CREATED]
+    assert types(manual.wire.commit()) == [COMMITTED, CREATED]
     assert types(manual.tell(manual.driver.answer(1, said("two")))) == [DELTA, FAILED]
 
 
@@ -151,7 +141,7 @@ def test_an_item_that_was_answered_before_its_commit_is_completed_by_it(manual: 
     manual.tell(manual.driver.speak("######"))
     manual.tell(manual.driver.session.finalize(now_s=0))
     manual.tell(manual.driver.answer(0, said("one")))
-    assert types(checked(manual.wire.commit())) == [COMMITTED, CREATED, COMPLETED]
+    assert types(manual.wire.commit()) == [COMMITTED, CREATED, COMPLETED]
 
 
 def test_nothing_to_commit_is_an_error_and_the_servers_cut_leaves_nothing(teller: Teller) -> None:
@@ -166,21 +156,21 @@ def test_nothing_to_commit_is_an_error_and_the_servers_cut_leaves_nothing(teller
 def test_what_is_cleared_is_never_told(manual: Teller) -> None:
     manual.tell(manual.driver.speak("#" * 30))
     manual.tell(manual.driver.session.clear(now_s=0))
-    assert types(checked(manual.wire.clear())) == ["input_audio_buffer.cleared"]
+    assert types(manual.wire.clear()) == ["input_audio_buffer.cleared"]
     assert manual.tell(manual.driver.answer(0, said("one"))) == []
     assert manual.wire.tell(Partial(1, "x", "x")) == []
     manual.tell(manual.driver.speak("####"))
     manual.tell(manual.driver.session.finalize(now_s=0))
-    assert checked(manual.wire.commit())[0]["item_id"] == "item_s_2"
-    assert types(checked(manual.wire.clear())) == ["input_audio_buffer.cleared"]
+    assert manual.wire.commit()[0]["item_id"] == "item_s_2"
+    assert types(manual.wire.clear()) == ["input_audio_buffer.cleared"]
 
 
 def test_what_is_not_about_an_item(teller: Teller) -> None:
     options = RealtimeOptions(model="base")
     created, updated = teller.wire.created(options), teller.wire.updated(options)
-    assert types(checked([created, updated])) == ["session.created", "session.updated"]
+    assert types([created, updated]) == ["session.created", "session.updated"]
     assert created["session"] == options.to_wire()
-    error = checked([teller.wire.error(BadRequest("bad", param="x"), event_id="mine")])[0]
+    error = teller.wire.error(BadRequest("bad", param="x"), event_id="mine")
     assert error["error"] == {
         "type": "type of bad_request",
         "code": "bad_request",
@@ -188,8 +178,8 @@ def test_what_is_not_about_an_item(teller: Teller) -> None:
         "param": "x",
         "event_id": "mine",
     }
-    assert checked(teller.wire.tell(Errored(TritoneError("x"))))[0]["error"]["code"] == "internal_error"
-    assert checked(teller.wire.tell(AudioDropped(9)))[0]["error"]["code"] == "audio_dropped"
+    assert teller.wire.tell(Errored(TritoneError("x")))[0]["error"]["code"] == "internal_error"
+    assert teller.wire.tell(AudioDropped(9))[0]["error"]["code"] == "audio_dropped"
     assert teller.wire.tell(Backpressure(PressureAction.PAUSE, 1)) == teller.wire.tell(Closed(1, 1, 1, 1)) == []
 
 

@@ -1,0 +1,90 @@
+"""Listens: aiohttp's server around the application, and an answer of our own to what is no HTTP request."""
+
+import asyncio
+import logging
+import socket
+import uuid
+
+from aiohttp import http_exceptions, web
+
+from gateway.api.boundary import REQUEST_ID_HEADER
+from gateway.api.keys import SETTINGS, TELEMETRY
+from gateway.api.replies import error_response
+from gateway.core.errors import BadRequest
+
+logger = logging.getLogger("gateway.access")
+
+
+async def listen(app: web.Application, listener: socket.socket) -> web.AppRunner:
+    """Serves `app` on `listener` until the runner is cleaned up: open requests then get `drain_s` to end.
+
+    A handler ends with its client.
+    """
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=app[SETTINGS].drain_s)
+    await runner.setup()
+    await _Door(runner, app, listener).start()
+    return runner
+
+
+class _Door(web.BaseSite):
+    """aiohttp's SockSite, with connections of our own."""
+
+    def __init__(self, runner: web.AppRunner, app: web.Application, listener: socket.socket) -> None:
+        super().__init__(runner)
+        self._app = app
+        self._listener = listener
+
+    @property
+    def name(self) -> str:
+        return "http://{}:{}".format(*self._listener.getsockname())
+
+    async def start(self) -> None:
+        await super().start()
+        server = self._runner.server
+        assert server
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: _Connection(self._app, server), sock=self._listener, backlog=self._backlog
+        )
+
+
+class _Connection(web.RequestHandler):
+    """A connection on which a head that can't be read is one more bad request: counted, and told in JSON."""
+
+    def __init__(self, app: web.Application, server: web.Server) -> None:
+        settings = app[SETTINGS]
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # the server takes none, and so does what it is made of
+            max_line_size=settings.max_header_bytes,
+            max_field_size=settings.max_header_bytes,
+            keepalive_timeout=settings.keepalive_s,
+        )
+        self._app = app
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to what aiohttp could not read; what else failed is aiohttp's own to tell."""
+        if not isinstance(exc, http_exceptions.HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        if request.writer.output_size > 0:
+            raise ConnectionError("a part of an answer was sent already")
+        limit_bytes = self._app[SETTINGS].max_header_bytes
+        error = (
+            BadRequest(f"The address or a header has more than {limit_bytes} bytes.", code="header_too_large")
+            if isinstance(exc, http_exceptions.LineTooLong)
+            else BadRequest("This is not a valid HTTP request.", code="invalid_http")
+        )
+        telemetry = self._app[TELEMETRY]
+        telemetry.requests.labels("none", str(status)).inc()
+        telemetry.errors.labels(error.reason).inc()
+        logger.info("request", extra={"fields": {"status": status, "code": error.reason}})
+        answer = error_response(error)
+        answer.headers[REQUEST_ID_HEADER] = f"req_{uuid.uuid4().hex}"
+        answer.force_close()
+        return answer
