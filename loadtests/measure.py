@@ -1,7 +1,8 @@
 """Runs contenders round by round and takes the figures."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from loadtests.accuracy import Normalizer, is_looped, word_error_rate
 from loadtests.contenders import Contender
@@ -9,6 +10,9 @@ from loadtests.corpus import Clip
 from loadtests.rows import Answer, Round, Row
 
 Progress = Callable[[str], None]
+
+# One is subtracted from the other, and the difference is less than what the machine's speed changes within a round.
+ABREAST: Mapping[str, str] = MappingProxyType({"c1": "e1", "c1w": "e1w"})
 
 
 async def warm_up(contenders: Sequence[Contender], progress: Progress) -> None:
@@ -24,11 +28,12 @@ async def compare(
     """All contenders in turn, `rounds` times over, so that a slow spell of the machine meets all of them."""
     measured: dict[str, list[Round]] = {contender.key: [] for contender in contenders}
     for number in range(1, rounds + 1):
-        for contender in contenders:
-            progress(f"round {number}/{rounds}: {contender.label} ...")
-            one = await one_round(contender, normalize)
-            measured[contender.key].append(one)
-            progress(f"    {one.throughput:.1f} audio s/s, WER {one.wer_percent:.2f} %, {one.wall_s:.1f} s")
+        for abreast in _abreast(contenders):
+            progress(f"round {number}/{rounds}: {' beside '.join(one.label for one in abreast)} ...")
+            done = await in_turns(abreast, normalize) if abreast[1:] else [await one_round(abreast[0], normalize)]
+            for contender, one in zip(abreast, done, strict=True):
+                measured[contender.key].append(one)
+                progress(f"    {one.throughput:.1f} audio s/s, WER {one.wer_percent:.2f} %, {one.wall_s:.1f} s")
     return {
         contender.key: Row(
             contender.key,
@@ -40,15 +45,52 @@ async def compare(
     }
 
 
+def _abreast(contenders: Sequence[Contender]) -> list[list[Contender]]:
+    """Those of ABREAST together, at the place of the first; the others alone."""
+    groups: dict[str, list[Contender]] = {}
+    for contender in contenders:
+        groups.setdefault(ABREAST.get(contender.key, contender.key), []).append(contender)
+    return list(groups.values())
+
+
 async def one_round(contender: Contender, normalize: Normalizer) -> Round:
     """One timed pass over the contender's clips."""
-    tree = contender.tree
-    cpu_before_s = tree.cpu_s() if tree else 0.0
-    started_at_s = time.perf_counter()
-    answers = await contender.run(contender.clips)
-    wall_s = time.perf_counter() - started_at_s
-    cpu_s = tree.cpu_s() - cpu_before_s if tree else None
-    return judged(contender.clips, answers, normalize, wall_s=wall_s, cpu_s=cpu_s)
+    timed = _Timed(contender)
+    await timed.run(contender.clips)
+    return timed.judged(normalize)
+
+
+async def in_turns(contenders: Sequence[Contender], normalize: Normalizer) -> list[Round]:
+    """One timed pass over the clips of one-at-a-time contenders: each clip by all of them before the next.
+
+    What is subtracted has then met the same spell of the machine. Who is first changes with every clip.
+    """
+    timed = [_Timed(contender) for contender in contenders]
+    for number in range(len(contenders[0].clips)):
+        for one in timed if number % 2 else reversed(timed):
+            await one.run(one.contender.clips[number : number + 1])
+    return [one.judged(normalize) for one in timed]
+
+
+class _Timed:
+    """Adds up the passes of a contender over its clips."""
+
+    def __init__(self, contender: Contender) -> None:
+        self.contender = contender
+        self._answers: list[Answer] = []
+        self._wall_s = self._cpu_s = 0.0
+
+    async def run(self, clips: Sequence[Clip]) -> None:
+        tree = self.contender.tree
+        cpu_before_s = tree.cpu_s() if tree else 0.0
+        started_at_s = time.perf_counter()
+        self._answers += await self.contender.run(clips)
+        self._wall_s += time.perf_counter() - started_at_s
+        self._cpu_s += tree.cpu_s() - cpu_before_s if tree else 0.0
+
+    def judged(self, normalize: Normalizer) -> Round:
+        clips, cpu_s = self.contender.clips, self._cpu_s if self.contender.tree else None
+        return judged(clips, self._answers, normalize, wall_s=self._wall_s, cpu_s=cpu_s)
 
 
 def judged(

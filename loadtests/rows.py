@@ -1,7 +1,6 @@
 """What was measured, round by round, and the floors that the medians must meet."""
 
 import statistics
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -68,14 +67,6 @@ class Row:
         known = [one.cpu_s / one.audio_s for one in self.rounds if one.cpu_s is not None]
         return statistics.median(known) if known else None
 
-    def latencies_s(self) -> dict[str, float]:
-        """The median latency of each clip by its name."""
-        by_clip = defaultdict(list)
-        for one in self.rounds:
-            for name, latency_s in one.latencies_s:
-                by_clip[name].append(latency_s)
-        return {name: statistics.median(values) for name, values in by_clip.items()}
-
 
 @dataclass(frozen=True, slots=True)
 class Floor:
@@ -102,9 +93,16 @@ def percentile(values: list[float], percent: float) -> float:
 
 
 def added_ms(row: Row, base: Row) -> float:
-    """What `row` adds to a clip's latency: the median of the differences clip by clip, which cancels their lengths."""
-    with_it, without = row.latencies_s(), base.latencies_s()
-    return statistics.median(with_it[name] - without[name] for name in with_it) * 1000
+    """What `row` adds to a clip's latency: the median of the differences clip by clip, which cancels their lengths.
+
+    The two were asked for each clip one right after the other, round by round.
+    """
+    pairs = (
+        pair
+        for ours, theirs in zip(row.rounds, base.rounds, strict=True)
+        for pair in zip(ours.latencies_s, theirs.latencies_s, strict=True)
+    )
+    return statistics.median(with_it_s - without_s for (_, with_it_s), (_, without_s) in pairs) * 1000
 
 
 def floors(rows: Mapping[str, Row], *, beam_size: int) -> Iterator[Floor]:
