@@ -4,13 +4,12 @@ import asyncio
 import logging
 import socket
 import time
-import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 
 import orjson
-from aiohttp import BadContentDispositionHeader, BadContentDispositionParam, hdrs, web
+from aiohttp import hdrs, web
 
 from gateway.api import openapi
 from gateway.api.access import access
@@ -64,9 +63,8 @@ def build_app(
 
     `restart_triton` is there where Triton is our own.
     """
-    for warning in (BadContentDispositionHeader, BadContentDispositionParam):
-        # aiohttp warns of a damaged form with its words, and Python keeps each warning that it has shown.
-        warnings.filterwarnings("ignore", category=warning)
+    # It tells of damaged forms byte by byte.
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     # client_max_size bounds what aiohttp itself would hold in memory; uploads are streamed under their own limit.
     app = web.Application(middlewares=[boundary, origins, access], client_max_size=settings.max_field_bytes)
     app.on_response_prepare.append(stamp)

@@ -17,7 +17,9 @@ from loadtests.contenders import (
     Cut,
     callers,
     cut_as_the_gateway,
+    fields_of,
     in_process,
+    made_forms,
     over_grpc,
     over_http,
 )
@@ -112,8 +114,10 @@ class Lineup:
                 connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
             )
         )
-        ask = over_http(session, self._service.url, self._conditions.model, self._conditions.options)
         clips, tree = self._recordings.clips, self._tree
+        fields = fields_of(self._conditions.model, self._conditions.options)
+        forms = await made_forms([*clips, *self._recordings.wavs], fields)
+        ask = over_http(session, self._service.url, fields, forms)
         found = []
         for key in keys:
             if key == "d":

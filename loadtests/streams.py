@@ -25,7 +25,7 @@ from gateway.embedded import weights
 from gateway.embedded.report import SetupError
 from loadtests import report
 from loadtests.accuracy import Normalizer, normalizer_for, word_error_rate
-from loadtests.contenders import callers, over_http
+from loadtests.contenders import callers, fields_of, over_http
 from loadtests.conversation import Script, scripts
 from loadtests.corpus import Clip, load_corpus
 from loadtests.errors import BenchError
@@ -130,7 +130,7 @@ async def _stage(stack: AsyncExitStack, args: argparse.Namespace, query: Mapping
 
 
 async def _file_wer_percent(stage: Stage, corpus: Sequence[Clip]) -> float:
-    ask = over_http(stage.http, stage.url, stage.query["model"], DecodeOptions())
+    ask = over_http(stage.http, stage.url, fields_of(stage.query["model"], DecodeOptions()))
     answers = await callers(ask, len(os.sched_getaffinity(0)))(corpus)
     references = [stage.normalize(clip.reference) for clip in corpus]
     return word_error_rate(references, [stage.normalize(answer.text) for answer in answers])

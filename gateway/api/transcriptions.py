@@ -11,8 +11,9 @@ from gateway.api.form import ResponseFormat, TranscriptionForm, parse
 from gateway.api.formats import as_json, as_text, as_verbose_json
 from gateway.api.keys import DISPATCH, REQUEST_ID, SETTINGS, TELEMETRY
 from gateway.api.models import served_model
+from gateway.api.multipart import Upload
 from gateway.api.replies import json_response
-from gateway.api.uploads import Upload, received
+from gateway.api.uploads import received
 from gateway.audio.decode import decode
 from gateway.core.audio import Task
 from gateway.core.deadline import Deadline

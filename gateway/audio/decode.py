@@ -97,8 +97,9 @@ def _opened(file: BinaryIO) -> InputContainer:
                 "format_whitelist": ",".join((*DEMUXERS, "mov") if mp4 else DEMUXERS),
                 "codec_whitelist": ",".join(DECODERS),
                 "protocol_whitelist": "none",
-                # Looking for another codec behind a wav's PCM takes 4 ms; what the header says is taken.
-                **({"max_probe_packets": "1"} if wav else {}),
+                # Looking for another codec behind a wav's PCM takes 4 ms; what the header says is taken. Packets are of
+                # 64 ms unless told otherwise: larger ones make decoding 1.6 times as fast.
+                **({"max_probe_packets": "1", "max_size": "8192"} if wav else {}),
             },
             metadata_errors="replace",
             buffer_size=READ_BUFFER_BYTES,
