@@ -180,14 +180,14 @@ class _Conversion:
     def push(self, frame: AudioFrame) -> Iterator[Samples]:
         frame.pts = None
         for mixed in self._mixer.resample(frame) if self._mixer else [frame]:
-            self._mixed.append(mixed.to_ndarray()[0].astype(np.int16, copy=False))
+            self._mixed.append(_samples(mixed))
             self._mixed_samples += mixed.samples
         if self._mixed_samples >= self._chunk_samples:
             yield from self._resampled()
 
     def finish(self) -> Iterator[Samples]:
         for mixed in self._mixer.resample(None) if self._mixer else []:
-            self._mixed.append(mixed.to_ndarray()[0].astype(np.int16, copy=False))
+            self._mixed.append(_samples(mixed))
         yield from self._resampled()
         yield self._resampler.finish()
 
@@ -197,6 +197,11 @@ class _Conversion:
         self._mixed, self._mixed_samples = [], 0
         for first in range(0, len(mixed), self._chunk_samples):
             yield self._resampler.push(mixed[first : first + self._chunk_samples])
+
+
+def _samples(mixed: AudioFrame) -> Samples:
+    """The samples of a mono 16-bit frame, where they are: `to_ndarray` would copy them twice."""
+    return np.frombuffer(mixed.planes[0], np.int16, mixed.samples)  # type: ignore[call-overload, no-any-return]
 
 
 def _shape(frame: AudioFrame) -> tuple[str, str, int]:

@@ -33,4 +33,4 @@ class Resampler:
     @staticmethod
     def _filtered(stream: soxr.ResampleStream, samples: Samples, *, last: bool = False) -> Samples:
         filtered: NDArray[np.float32] = stream.resample_chunk(samples.astype(np.float32), last=last)
-        return np.clip(np.rint(filtered), -32_768, 32_767).astype(np.int16)
+        return np.clip(np.rint(filtered, out=filtered), -32_768, 32_767, out=filtered).astype(np.int16)

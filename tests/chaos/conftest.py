@@ -96,10 +96,23 @@ class Service:
 
     async def model_metric(self, name: str) -> float:
         """As `metric`, of the model's own."""
-        port = re.search(r"--metrics-port=(\d+)", " ".join(self.part("tritonserver").cmdline()))
-        assert port
-        async with self.http.get(f"http://127.0.0.1:{port[1]}/metrics") as answer:
+        async with self.http.get(f"{self.triton_url('metrics')}/metrics") as answer:
             return total(await answer.text(), name)
+
+    async def triton_ready(self) -> bool:
+        """What tritonserver itself says of the model; False also where there is none."""
+        if not self.parts("tritonserver"):
+            return False
+        with suppress(aiohttp.ClientConnectionError):
+            async with self.http.get(f"{self.triton_url('http')}/v2/models/{MODEL}/ready") as answer:
+                return answer.status == 200
+        return False
+
+    def triton_url(self, door: str) -> str:
+        """Where tritonserver answers; `door` is http or metrics."""
+        port = re.search(rf"--{door}-port=(\d+)", " ".join(self.part("tritonserver").cmdline()))
+        assert port
+        return f"http://127.0.0.1:{port[1]}"
 
     async def ask(self, clip: str, asked: Asked, **fields: str) -> None:
         """One request, whose answer must be what is said in this clip and no other."""
