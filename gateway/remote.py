@@ -53,11 +53,15 @@ class Gateway:
 
 def memory_lines(memory: dict[str, Any]) -> Iterator[str]:
     """The answer of `Gateway.memory` as a table."""
-    for name in ("resident_bytes", "threads", "files", "tasks", "pending_futures", "objects"):
+    for name in ("resident_bytes", "files", "tasks", "pending_futures", "objects"):
         yield f"{memory[name]:>14,}  {name.replace('_', ' ')}"
-    for title in ("own", "most"):
-        yield f"\n{'objects':>14}  {'of the service' if title == 'own' else 'of all types, the most frequent'}"
-        for name, count in sorted(memory[title].items(), key=lambda entry: -entry[1]):
+    for part, head, title in (
+        ("threads", "threads", "by name"),
+        ("own", "objects", "of the service"),
+        ("most", "objects", "of all types, the most frequent"),
+    ):
+        yield f"\n{head:>14}  {title}"
+        for name, count in sorted(memory[part].items(), key=lambda entry: -entry[1]):
             yield f"{count:>14,}  {name}"
     if memory["allocations"]:
         yield f"\n{'bytes grown':>14}  by"

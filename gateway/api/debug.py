@@ -7,7 +7,7 @@ import psutil
 from aiohttp import web
 
 from gateway.api.replies import json_response
-from gateway.census import MAX_TRACE_S, take_census, trace_allocations
+from gateway.census import MAX_TRACE_S, take_census, threads_by_name, trace_allocations
 from gateway.core.wire.fields import Fields
 
 
@@ -21,7 +21,7 @@ async def memory(request: web.Request) -> web.Response:
     body = {
         "object": "memory",
         "resident_bytes": process.memory_info().rss,
-        "threads": process.num_threads(),
+        "threads": threads_by_name(),
         "files": process.num_fds(),
         # Without the one that answers this.
         "tasks": len(asyncio.all_tasks()) - 1,

@@ -115,8 +115,8 @@ _COUNTS: Schema = {"type": "object", "additionalProperties": COUNT}
 MEMORY = json(
     record(
         object={"const": "memory"},
-        **dict.fromkeys(("resident_bytes", "threads", "files", "tasks", "objects", "pending_futures"), COUNT),
-        **dict.fromkeys(("own", "most"), _COUNTS),
+        **dict.fromkeys(("resident_bytes", "files", "tasks", "objects", "pending_futures"), COUNT),
+        **dict.fromkeys(("threads", "own", "most"), _COUNTS),
         allocations={"type": "array", "items": record(where=TEXT, size_bytes=COUNT, blocks={"type": "integer"})},
     )
 )

@@ -82,9 +82,10 @@ class Sampler:
         """Every count of the gateway after a collection: what /metrics tells, pending futures, objects by type."""
         async with self._http.get(f"{self._url}/debug/memory?collect=true") as answer:
             body: dict[str, Any] = await answer.json()
-        counts = {name: float(body[name]) for name in ("pending_futures", "threads", "files")}
+        counts = {name: float(body[name]) for name in ("pending_futures", "files")}
+        threads = {f"threads {name}": float(count) for name, count in body["threads"].items()}
         objects = {f"objects of {name}": float(count) for name, count in body["own"].items()}
-        return {**(await self.look()).counts, **counts, **objects}
+        return {**(await self.look()).counts, **counts, **threads, **objects}
 
     async def allocations(self, trace_s: int) -> list[str]:
         """The lines of the gateway that allocate most within `trace_s`."""

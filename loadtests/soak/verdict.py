@@ -78,8 +78,8 @@ def _counts(evidence: Evidence, thresholds: Thresholds) -> Iterator[Finding]:
     """What is held must be what it was. Of objects there may be fewer: what the warm-up had made is gone by then."""
     for name in sorted({*evidence.before, *evidence.after}):
         before, after = evidence.before.get(name, 0), evidence.after.get(name, 0)
-        passed = after == before if name in HELD else after <= max(before, thresholds.caches.get(name, 0))
-        if name in HELD or not passed or name in ("pending_futures", "threads", "files"):
+        passed = after == before if name in HELD else after <= max(before, thresholds.bounded.get(name, 0))
+        if name in HELD or not passed or name in ("pending_futures", "files") or name.startswith("threads"):
             yield Finding(f"gateway: {name}", f"{before:g} -> {after:g}", "back where it was", passed)
 
 

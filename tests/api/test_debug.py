@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -78,3 +79,19 @@ async def test_the_command_prints_a_table(gateway: Gateway, capsys: pytest.Captu
     for told in ("resident bytes", "pending futures", "gateway.core.admission.Admission", "bytes grown"):
         assert told in out
     assert await asyncio.to_thread(main, ["debug", "--port", port, "--trace-s", "999"]) == 1
+
+
+async def test_threads_are_counted_by_name(gateway: Gateway) -> None:
+    async with asyncio.timeout(30):
+        before = (await counted(gateway))["threads"]
+        ended = threading.Event()
+        waiting = threading.Thread(target=ended.wait, name="waits for a test")
+        waiting.start()
+        try:
+            during = (await counted(gateway))["threads"]
+        finally:
+            ended.set()
+            waiting.join()
+    assert before["MainThread"] == during["MainThread"] == 1
+    assert during["waits for a test"] == 1
+    assert "waits for a test" not in before
