@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from whisper_normalizer.english import EnglishTextNormalizer
 
 from decode import Decoder
-from guard import Attempt
+from guard import WIDER_FRAMES, Attempt
 from jobs import Job
 from options import Options, RequestError
 from tests.model.conftest import Answer, DecodeAll
@@ -119,23 +119,25 @@ def test_the_broken_the_cancelled_and_the_late_leave_five_good_answers(
     ) < 0.05  # fmt: skip
 
 
-def test_what_looks_wrong_is_tried_in_the_full_window_and_then_hotter(
+def test_what_looks_wrong_is_tried_in_wider_windows_and_then_hotter(
     decoder: Decoder, speech: Speech, make_job: MakeJob
 ) -> None:
     impossible = make_job(speech["weather"], compression_ratio_threshold=0.1)
     sound = make_job(speech["doctor"])
+    first_frames = impossible.attempt.frames
     attempts = []
     batch = [impossible, sound]
-    for _ in range(7):
+    for _ in range(8):
         outcomes = dict(decoder.decode(batch))
         outcome = outcomes[impossible]
         if not isinstance(outcome, Attempt):
             break
         attempts.append((outcome.frames, outcome.temperature))
-        assert (impossible.encoded is not None) == (len(attempts) > 1), "a ladder round reuses the encoding"
+        assert (impossible.encoded is not None) == (len(attempts) > 2), "a ladder round reuses the encoding"
         impossible.attempt, batch = outcome, [impossible]
-    assert attempts == [(MAX_FRAMES, 0.0), *((MAX_FRAMES, t) for t in (0.2, 0.4, 0.6, 0.8, 1.0))]
-    assert len(impossible.hypotheses) == 7
+    wider = first_frames + WIDER_FRAMES
+    assert attempts == [(wider, 0.0), *((MAX_FRAMES, t) for t in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0))]
+    assert len(impossible.hypotheses) == 8
     assert isinstance(outcome, dict)
     assert "weather" in outcome["text"]
 

@@ -53,18 +53,20 @@ def test_silence_needs_both_signs_and_is_not_tried_again() -> None:
     assert not is_silence(replace(silent, no_speech_prob=0.5), Options())
 
 
-def test_the_full_window_comes_first_and_then_the_ladder() -> None:
-    attempt: Attempt | None = Attempt(800, 0.0)
+@pytest.mark.parametrize(("first", "wider"), [(800, [1200, 3000]), (2700, [3000]), (3000, [])])
+def test_wider_windows_come_first_and_then_the_ladder(first: int, wider: list[int]) -> None:
+    attempt: Attempt | None = Attempt(first, 0.0)
     tried = []
     while attempt is not None:
         tried.append((attempt.frames, attempt.temperature))
         attempt = next_attempt(attempt, Options())
-    assert tried == [(800, 0.0), *((3000, temperature) for temperature in TEMPERATURES)]
+    assert tried == [(first, 0.0), *((frames, 0.0) for frames in wider), *((3000, hot) for hot in TEMPERATURES[1:])]
 
 
-def test_a_temperature_of_the_callers_own_gets_the_full_window_but_no_ladder() -> None:
+def test_a_temperature_of_the_callers_own_gets_wider_windows_but_no_ladder() -> None:
     options = Options(temperature=0.4)
-    assert next_attempt(Attempt(800, 0.4), options) == Attempt(3000, 0.4)
+    assert next_attempt(Attempt(800, 0.4), options) == Attempt(1200, 0.4, is_wider=True)
+    assert next_attempt(Attempt(1200, 0.4, is_wider=True), options) == Attempt(3000, 0.4, is_wider=True)
     assert next_attempt(Attempt(3000, 0.4), options) is None
 
 

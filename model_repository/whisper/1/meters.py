@@ -27,7 +27,7 @@ class Meters:
             "busy_s": family("busy_seconds_total", "Seconds that workers spent on batches", counter),
             "wasted_s": family("wasted_seconds_total", "Seconds spent on utterances nobody waited for", counter),
             "abandoned": family("abandoned_total", "Utterances whose caller left or whose deadline passed", counter),
-            "guarded": family("guard_hits_total", "Right-sized results decoded again in the full window", counter),
+            "guarded": family("guard_hits_total", "Right-sized results decoded again in a wider window", counter),
             "fallbacks": family("fallback_rounds_total", "Utterances decoded again at a higher temperature", counter),
             "failures": family("failures_total", "Utterances that failed in the model", counter),
             "pending": family("pending_utterances", "Utterances waiting or being decoded in the model", gauge),
