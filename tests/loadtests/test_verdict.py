@@ -69,6 +69,16 @@ def test_objects_of_a_new_type_are_named_and_a_cache_has_its_bound() -> None:
     assert failed(replace(CLEAN, after={**CLEAN.after, CACHE: 57})) == [f"gateway: {CACHE}"]
 
 
+def test_a_thread_that_is_left_is_named_and_grpc_may_start_its_timers() -> None:
+    def after(name: str, count: float) -> Evidence:
+        return replace(CLEAN, before={**CLEAN.before, name: 1}, after={**CLEAN.after, name: count})
+
+    timers = "threads grpc_global_tim"
+    assert failed(after(timers, THRESHOLDS.bounded[timers])) == []
+    assert failed(after(timers, THRESHOLDS.bounded[timers] + 1)) == [f"gateway: {timers}"]
+    assert failed(after("threads decode_0", 2)) == ["gateway: threads decode_0"]
+
+
 def test_shared_memory_may_grow_by_what_killed_models_leave() -> None:
     grown = replace(CLEAN, idle_after=replace(IDLE, shm_bytes=65 * MIB))
     assert failed(grown) == ["shared memory"]
