@@ -22,28 +22,21 @@ async def listen(app: web.Application, listener: socket.socket) -> web.AppRunner
     """
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=app[SETTINGS].drain_s)
     await runner.setup()
-    await _Door(runner, app, listener).start()
+    await _Door(runner, listener).start()
     return runner
 
 
-class _Door(web.BaseSite):
-    """aiohttp's SockSite, with connections of our own."""
-
-    def __init__(self, runner: web.AppRunner, app: web.Application, listener: socket.socket) -> None:
-        super().__init__(runner)
-        self._app = app
-        self._listener = listener
-
-    @property
-    def name(self) -> str:
-        return "http://{}:{}".format(*self._listener.getsockname())
+class _Door(web.SockSite):
+    """aiohttp's site, with connections of our own."""
 
     async def start(self) -> None:
-        await super().start()
-        server = self._runner.server
+        await web.BaseSite.start(self)
+        runner = self._runner
+        assert isinstance(runner, web.AppRunner)
+        app, server = runner.app, runner.server
         assert server
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: _Connection(self._app, server), sock=self._listener, backlog=self._backlog
+            lambda: _Connection(app, server), sock=self._sock, backlog=self._backlog
         )
 
 

@@ -30,11 +30,15 @@ async def received(request: web.Request, settings: Settings) -> AsyncIterator[Up
     with tempfile.TemporaryFile(prefix="tritone-") as file:
         upload = Upload(file)
         form = Form(request.headers.get(hdrs.CONTENT_TYPE, ""), upload, limits)
-        if (request.content_length or 0) > limits.file_bytes + _FORM_OVERHEAD_BYTES + limits.field_bytes:
+        most_bytes = limits.file_bytes + _FORM_OVERHEAD_BYTES + limits.field_bytes
+        if (request.content_length or 0) > most_bytes:
             raise too_large(limits)
         pace = Pace(request, settings)
         try:
             while data := await pace.within(request.content.readany()):
+                # What follows the last part has no limit of its own.
+                if request.content.total_bytes > most_bytes:
+                    raise too_large(limits)
                 form.write(data)
         except (BadHttpMessage, web.RequestPayloadError) as error:
             raise BadRequest("The body is damaged.", code="invalid_form") from error

@@ -1,4 +1,5 @@
 import asyncio
+import io
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -6,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.api.keys import ADMISSION
+from gateway.api.multipart import Form, FormLimits, Upload
 from tests.serving import Gateway, Start, eventually, form, post, wav
 
 BOUNDARY = "sep"
@@ -93,6 +95,29 @@ async def test_an_undeclared_size_is_counted(start: Start) -> None:
     async with start(max_upload_bytes=1000) as gateway:
         reply, answer = await post(gateway, body(), headers=MULTIPART)
         assert (reply.status, answer["error"]["code"]) == (413, "file_too_large")
+
+
+async def test_what_follows_the_form_is_counted(start: Start) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield part("file", b"x") + END
+        while True:
+            yield bytes(10_000)
+
+    async with start(max_upload_bytes=1000) as gateway:
+        reply, answer = await post(gateway, body(), headers=MULTIPART)
+        assert (reply.status, answer["error"]["code"]) == (413, "file_too_large")
+
+
+def test_a_form_may_come_in_any_pieces() -> None:
+    body = part("model", b"whisper-1") + part("file", b"\r\n--se\r\n--seq") + END
+    for size in range(1, len(body) + 1):
+        upload = Upload(io.BytesIO())
+        taken = Form(MULTIPART["Content-Type"], upload, FormLimits(1000, 1000))
+        for first in range(0, len(body), size):
+            taken.write(body[first : first + size])
+        taken.finish()
+        assert upload.fields == [("model", "whisper-1")]
+        assert upload.file.getvalue() == b"\r\n--se\r\n--seq"  # type: ignore[attr-defined]  # it is a BytesIO
 
 
 async def test_an_upload_that_stalls_is_ended(start: Start) -> None:
