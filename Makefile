@@ -48,8 +48,9 @@ test: setup-dev ## run every test, against a real Triton with tiny.en
 test-chaos: setup-dev ## break a real service under load, the model ten times
 	TRITONE_CHAOS_KILLS=10 TRITONE_CHAOS_SESSIONS=200 $(BIN)/python -m pytest tests/chaos -s
 
-test-malformed: setup-dev ## send malformed input, ten times as much as `make test` does
-	TRITONE_MALFORMED_TIMES=10 $(BIN)/python -m pytest tests/malformed tests/integration/test_malformed.py --timeout 1800
+test-malformed: setup-dev ## send malformed input, ten times as much as `make test`, drawn at random
+	TRITONE_MALFORMED_TIMES=10 $(BIN)/python -m pytest tests/malformed tests/integration/test_malformed.py \
+		--hypothesis-profile=default --timeout 1800
 
 check: setup-dev lint types imports test soak-short ## all that must be green before a commit
 
