@@ -151,6 +151,12 @@ class Settings:
     compute_type: str = _setting("auto", "embedded Triton: CTranslate2's compute type (int8, float16, ...)")
     model_workers: int = _setting(0, "embedded Triton: parallel workers of the model; 0 by cores", low=0)
     model_threads: int = _setting(0, "embedded Triton: threads of one worker; 0 by cores", low=0)
+    model_hang_limit_s: float = _setting(
+        60.0,
+        "embedded Triton: a model that works for so long without a result ends itself; large ones on a CPU need more",
+        unit="seconds",
+        low=1,
+    )
     triton_ready_timeout_s: float = _setting(180.0, "embedded Triton: time to get ready", unit="seconds", low=1)
     triton_restart_min_s: float = _setting(0.5, "embedded Triton: first pause before a restart", unit="seconds", low=0)
     triton_restart_max_s: float = _setting(30.0, "embedded Triton: longest pause before one", unit="seconds", low=0)
@@ -260,8 +266,6 @@ class Settings:
             max_pending_audio_ms=self.max_session_audio_ms,
             max_idle_s=self.session_idle_s,
             max_age_s=self.session_age_s,
-            max_message_bytes=self.max_message_bytes,
-            outbox=self.outbox_messages,
             stall_s=self.session_stall_s,
             max_failures=self.session_failures,
             replay_finals=self.session_replay,

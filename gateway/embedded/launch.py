@@ -33,6 +33,7 @@ _MODEL_OVERRIDES: Final = {
     "compute_type": "TRITONE_COMPUTE_TYPE",
     "model_workers": "TRITONE_WORKERS",
     "model_threads": "TRITONE_THREADS_PER_WORKER",
+    "model_hang_limit_s": "TRITONE_HANG_LIMIT_S",
 }
 
 

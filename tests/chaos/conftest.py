@@ -159,7 +159,7 @@ class Service:
     async def limit_hangs(self, limit_s: int) -> None:
         """Lets the model end itself when it hangs for so long; that is forgotten when it is healed."""
         config = self.injecting.get_model_config(MODEL, as_json=True)["config"]
-        config["parameters"]["hang_limit_s"] = {"string_value": str(limit_s)}
+        config.setdefault("parameters", {})["hang_limit_s"] = {"string_value": str(limit_s)}
         await asyncio.to_thread(self.injecting.load_model, MODEL, config=json.dumps(config))
         await until(lambda: len(self.parts(STUB)) == 1)
 

@@ -166,4 +166,5 @@ def test_the_stub_gets_no_setting_of_the_gateway(
         "TRITONE_WEIGHTS_DIR": str(tmp_path / "weights"),
         "TRITONE_COMPUTE_TYPE": "float32",
         "TRITONE_WORKERS": "1",
+        "TRITONE_HANG_LIMIT_S": "60.0",
     }

@@ -1,15 +1,17 @@
 """The decoder with the real tiny.en and real speech."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
+import ctranslate2
 import jiwer
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from whisper_normalizer.english import EnglishTextNormalizer
 
-from decode import Decoder
+from decode import Decoder, _rows
 from guard import WIDER_FRAMES, Attempt
 from jobs import Job
 from options import Options, RequestError
@@ -160,6 +162,38 @@ def test_a_prompt_at_the_limit_is_taken(speech: Speech, make_job: MakeJob, decod
     job = make_job(speech["weather"], prompt=" ".join(["a"] * 224))
     assert len(job.previous_tokens) == 224
     assert isinstance(decode_all([job])[job], dict)
+
+
+def test_a_language_without_a_token_is_refused(
+    decoder: Decoder, speech: Speech, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Decoder, "multilingual", True)
+    for asked in ({"language": "yue"}, {"languages": ("de", "yue")}):
+        with pytest.raises(RequestError) as refused:
+            make_job(speech["weather"], **asked)
+        assert (refused.value.code, refused.value.param) == ("unsupported_language", "language")
+    assert make_job(speech["weather"], language="de").language == "de"
+
+
+def test_each_has_its_own_cap_in_company(
+    decoder: Decoder, speech: Speech, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Verbose:
+        is_multilingual = False
+
+        def generate(self, _: object, prompts: list[list[int]], **options: object) -> list[SimpleNamespace]:
+            said = SimpleNamespace(sequences_ids=[[13] * 30], scores=[-0.1], no_speech_prob=0.0)
+            return [said] * len(prompts)
+
+    monkeypatch.setattr(decoder, "_model", Verbose())
+    jobs = [make_job(speech["weather"][:16_000]), make_job(speech["weather"])]
+    hypotheses = decoder._generate(jobs, ctranslate2.StorageView.from_array(np.zeros((2, 1), np.float32)))
+    assert [hypothesis.reached_cap for hypothesis in hypotheses] == [True, False]
+
+
+def test_what_numpy_has_no_type_for_is_converted() -> None:
+    ones = ctranslate2.StorageView.from_array(np.ones((2, 3), np.float32))
+    assert np.array_equal(_rows(ones.to(ctranslate2.DataType.bfloat16), [1]), np.ones((1, 3)))
 
 
 def test_more_than_thirty_seconds_is_refused(make_job: MakeJob) -> None:

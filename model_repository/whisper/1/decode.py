@@ -65,6 +65,7 @@ class Decoder:
         """A job for int16 samples of shape (n,), 16 kHz; raises RequestError for what can't be served."""
         if len(samples) > MAX_SAMPLES:
             raise RequestError("audio_too_long", "an utterance is at most 30 seconds")
+        self._check_languages(options)
         frames = window_frames(len(samples), self._window_step_frames, urgent=options.urgent)
         if options.canary or options.full_window:
             frames = CANARY_FRAMES if options.canary else MAX_FRAMES
@@ -78,6 +79,12 @@ class Decoder:
             reply=reply,
             language=options.language,
         )
+
+    def _check_languages(self, options: Options) -> None:
+        """Weights know different languages. Without its token a prompt is shorter, and would break a whole batch."""
+        for code in (options.language, *options.languages):
+            if self.multilingual and code and self._tokens.token_to_id(f"<|{code}|>") is None:
+                raise RequestError("unsupported_language", f"this model does not know '{code}'", "language")
 
     def decode(self, jobs: list[Job]) -> Iterator[tuple[Job, Outcome]]:
         """Each job with its outcome, as soon as its part of the batch is done. All share one window."""
@@ -211,7 +218,8 @@ class Decoder:
                 avg_logprob=result.scores[0] * len(tokens) / (len(tokens) + 1),
                 compression_ratio=compression_ratio(text),
                 no_speech_prob=result.no_speech_prob,
-                reached_cap=len(tokens) >= cap,
+                # Its own, whatever the others of the batch may have; a long prompt leaves less.
+                reached_cap=len(tokens) >= min(_cap(job), LONGEST_CONTEXT_TOKENS - len(prompts[0])),
             )
 
     def _prompt(self, job: Job) -> list[int]:
@@ -267,6 +275,8 @@ def _joined(views: list[ctranslate2.StorageView]) -> ctranslate2.StorageView:
 
 def _array(view: ctranslate2.StorageView) -> NDArray[Any]:
     on_cpu = view.to_device(ctranslate2.Device.cpu) if view.device == "cuda" else view
+    if on_cpu.dtype == ctranslate2.DataType.bfloat16:
+        on_cpu = on_cpu.to(ctranslate2.DataType.float32)  # numpy has no such type; the decoder takes either
     return np.asarray(on_cpu)
 
 

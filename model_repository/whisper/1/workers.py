@@ -45,7 +45,7 @@ PARENT_PID = os.getppid()
 class Workers:
     """A fixed set of threads over one backlog of bounded size.
 
-    A worker that is busy with one batch for longer than `hang_limit_s`, or a process whose interpreter no longer runs,
+    A worker that brings out nothing of its batch for `hang_limit_s`, or a process whose interpreter no longer runs,
     ends the process with the stacks of all threads in the log: a hang becomes a crash, which can be seen and healed.
     """
 
@@ -118,6 +118,7 @@ class Workers:
                 self._counts.add("windows", len(alive), frames=str(alive[0].attempt.frames))
             for job, outcome in self._decoder.decode(alive):
                 waiting.remove(job)
+                self._busy_since_s[threading.get_ident()] = time.monotonic()
                 if isinstance(outcome, Attempt):
                     self._again(job, outcome)
                 else:
@@ -140,7 +141,7 @@ class Workers:
         if abandoned:
             self._counts.add("abandoned")
             self._counts.add("wasted_s", spent_s)
-        else:
+        elif isinstance(outcome, dict):
             self._counts.add("audio_s", job.duration_s)
         try:
             job.reply(abandoned or outcome)
