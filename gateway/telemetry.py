@@ -99,6 +99,11 @@ class Telemetry:
         for gauge in (self.model_ready, self.resident_bytes, self.endpoint_in_flight):
             gauge.remove_by_labels({"endpoint": endpoint})
 
+    def forget_model(self, endpoint: str, model: str) -> None:
+        """Drops the gauges of a model that is looked after no more."""
+        for gauge in (self.model_ready, self.resident_bytes):
+            gauge.remove_by_labels({"endpoint": endpoint, "model": model})
+
     def watch(self, admission: Admission) -> None:
         """Shows the admission's counts and limits; they are read when the metrics are."""
         counts = (

@@ -45,7 +45,7 @@ class Recovery:
         self._limits = limits
         self._failures = 0
         self._late_since_s: float | None = None
-        self._attempts_failed = 0
+        self._pause_s = limits.min_pause_s
         self._not_before_s = -float("inf")
 
     def canary(self, sign: Sign, *, now_s: float) -> None:
@@ -56,7 +56,7 @@ class Recovery:
         else:
             self._late_since_s = None
         if sign is Sign.ALIVE:
-            self._attempts_failed = 0
+            self._pause_s = self._limits.min_pause_s
 
     def decide(self, sign: Sign, *, wanted: bool, now_s: float) -> Step:
         """The step for the process as it is seen now. One that nobody wants loaded is left alone while it is absent."""
@@ -68,10 +68,8 @@ class Recovery:
 
     def attempted(self, *, loaded: bool, now_s: float) -> None:
         """A step was taken. What was loaded still has to pass a canary; until then it counts as failed."""
-        limits = self._limits
-        pause_s = min(limits.max_pause_s, limits.min_pause_s * 2.0**self._attempts_failed)
-        self._not_before_s = now_s + (limits.min_pause_s if loaded else pause_s)
-        self._attempts_failed += 1
+        self._not_before_s = now_s + (self._limits.min_pause_s if loaded else self._pause_s)
+        self._pause_s = min(self._limits.max_pause_s, 2 * self._pause_s)
         self._failures = 0
         self._late_since_s = None
 

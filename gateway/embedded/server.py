@@ -88,7 +88,8 @@ class EmbeddedTriton:
 
     def restart(self) -> None:
         """Starts Triton afresh, as after a crash: what dead models left in it goes, and so does what it is doing."""
-        os.kill(self.triton_pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has ended, and comes back without us
+            os.kill(self.triton_pid, signal.SIGKILL)
 
     def log_tail(self) -> tuple[str, ...]:
         """The last lines Triton and its models wrote."""

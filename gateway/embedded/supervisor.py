@@ -63,16 +63,17 @@ class Supervisor:
 
     def run(self) -> None:
         """Runs Triton until the order comes. The pause before each restart doubles up to its limit."""
-        failures = 0
+        pause_s = self._plan["restart_min_s"]
         while not self._ordered("stop", "kill"):
             started_s = time.monotonic()
             returncode = self._run_once()
             if self._ordered("stop", "kill"):
                 break
-            failures = 1 if time.monotonic() - started_s > _STEADY_S else failures + 1
-            pause_s = min(self._plan["restart_min_s"] * 2 ** (failures - 1), self._plan["restart_max_s"])
+            if time.monotonic() - started_s > _STEADY_S:
+                pause_s = self._plan["restart_min_s"]
             _report(event="ended", returncode=returncode, restart_in_s=pause_s)
             self._wait(time.monotonic() + pause_s)
+            pause_s = min(2 * pause_s, self._plan["restart_max_s"])
         self._prefix.release()
         _report(event="stopped")
 

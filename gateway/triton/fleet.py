@@ -175,18 +175,28 @@ class Fleet:
         await self._everywhere(lambda warden: warden.reload(model))
 
     async def find(self) -> None:
-        """Looks up where the Tritons are. Those that are new are watched, those that are gone are asked no more."""
+        """Looks up where the Tritons are. Those that are new are watched.
+
+        Those that are gone are asked no more, except while none of the others can be asked yet.
+        """
         found = await self._directory.places()
         if len(found) > self._limits.max_endpoints:
             fields = {"found": len(found), "asked": self._limits.max_endpoints}
             logger.warning("too many Tritons: raise --max-endpoints to use the others", extra={"fields": fields})
             found = found[: self._limits.max_endpoints]
         before = {endpoint.address: endpoint for endpoint in self.endpoints}
-        self.endpoints = tuple(
+        staying = tuple(
             before.pop(place.address) if place.address in before else self._added(place, len(found)) for place in found
         )
-        for gone in before.values():
-            self._retire(gone)
+        leaving = tuple(before.values())
+        # Those that are new are asked nothing before their first canary came back.
+        needed = [one for one in leaving if one.warden.problem is None][: self._limits.max_endpoints]
+        if any(one.warden.problem is None for one in staying):
+            needed = []
+        self.endpoints = (*staying, *needed)
+        for gone in leaving:
+            if gone not in needed:
+                self._retire(gone)
         self._telemetry.endpoints.set(len(self.endpoints))
 
     async def check(self) -> None:

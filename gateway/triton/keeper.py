@@ -169,7 +169,8 @@ class Keeper:
     async def _feel_pulses(self) -> None:
         while True:
             await self.look()
-            await asyncio.sleep(_RETRY_S if self.health.problem else self._limits.pulse_interval_s)
+            is_awaited = self.health.problem and not self.health.unloaded
+            await asyncio.sleep(_RETRY_S if is_awaited else self._limits.pulse_interval_s)
 
     async def _send_canaries(self) -> None:
         while True:

@@ -21,7 +21,11 @@ async def resident_bytes(metrics_address: str) -> dict[str, int]:
             aiohttp.ClientSession(timeout=timeout) as http,
             http.get(f"http://{metrics_address}/metrics", raise_for_status=True) as answer,
         ):
-            page = await answer.content.read(_MAX_PAGE_BYTES)
+            page = bytearray()
+            async for piece in answer.content.iter_any():
+                page += piece
+                if len(page) > _MAX_PAGE_BYTES:
+                    raise OSError("the page is too long")
     except aiohttp.ClientError as error:
         raise OSError(str(error)) from error
     return {model: int(float(number)) for model, number in _RESIDENT.findall(page.decode(errors="replace"))}

@@ -51,6 +51,8 @@ class Warden:
         self._changes = changes
         self._tasks: asyncio.TaskGroup | None = None
         self._keepers: dict[str, Keeper] = {}
+        self._tasks_of: dict[str, asyncio.Task[None]] = {}
+        self._left_out: set[str] = set()
         for model in limits.models:
             self._watch(model, wanted=True)
 
@@ -78,7 +80,7 @@ class Warden:
         """Loads a model of the repository. Raises NotFound, ModelUnavailable, Overloaded when too many are watched."""
         await self.discover()
         if model not in self._keepers and any(entry.name == model for entry in self.index):
-            if self._full:
+            if not self._has_room():
                 raise Overloaded(f"{self._limits.max_models} models are served already.")
             self._watch(model, wanted=True)
         await self.keeper(model).load()
@@ -106,8 +108,8 @@ class Warden:
     async def run(self) -> None:
         """Watches until it is cancelled."""
         async with asyncio.TaskGroup() as self._tasks:
-            for keeper in self._keepers.values():
-                self._tasks.create_task(keeper.run())
+            for model, keeper in self._keepers.items():
+                self._tasks_of[model] = self._tasks.create_task(keeper.run())
             self._tasks.create_task(self._keep_index())
             if self._limits.metrics_address:
                 self._tasks.create_task(self._weigh(self._limits.metrics_address))
@@ -128,10 +130,12 @@ class Warden:
                     continue
                 if not await self._triton.transcribes(name, deadline=deadline):
                     self.foreign.add(name)
-                elif self._full:
-                    logger.warning("too many models: this one is not served", extra={"fields": {"model": name}})
-                else:
+                elif self._has_room():
+                    self._left_out.discard(name)
                     self._watch(name, wanted=False)
+                elif name not in self._left_out:
+                    self._left_out.add(name)
+                    logger.warning("too many models: this one is not served", extra={"fields": {"model": name}})
 
     async def _keep_index(self) -> None:
         while True:
@@ -150,12 +154,21 @@ class Warden:
                     await self._keepers[model].weigh(size)
             await asyncio.sleep(_MEMORY_EVERY_S)
 
-    @property
-    def _full(self) -> bool:
-        return len(self._keepers) >= self._limits.max_models
+    def _has_room(self) -> bool:
+        """Whether one more can be watched; one that was unloaded is forgotten for it."""
+        if len(self._keepers) < self._limits.max_models:
+            return True
+        for model, keeper in self._keepers.items():
+            if keeper.health.unloaded and model not in self._limits.models:
+                del self._keepers[model]
+                if task := self._tasks_of.pop(model, None):
+                    task.cancel()
+                self._telemetry.forget_model(self._triton.address, model)
+                return True
+        return False
 
     def _watch(self, model: str, *, wanted: bool) -> None:
         keeper = Keeper(model, self._triton, self._telemetry, self._limits.keeper, self._changes, wanted=wanted)
         self._keepers[model] = keeper
         if self._tasks is not None:
-            self._tasks.create_task(keeper.run())
+            self._tasks_of[model] = self._tasks.create_task(keeper.run())

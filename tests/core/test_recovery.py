@@ -60,6 +60,14 @@ def test_attempts_that_fail_come_ever_more_seldom() -> None:
     assert pauses == [1.0, 2.0, 4.0, 8.0, 8.0]
 
 
+@pytest.mark.parametrize("loaded", [True, False])
+def test_attempts_may_fail_for_weeks(loaded: bool) -> None:
+    recovery = Recovery(LIMITS)
+    for _ in range(5_000):
+        recovery.attempted(loaded=loaded, now_s=0.0)
+    assert decided(recovery, Sign.DEAD, now_s=8.0) is Step.HEAL
+
+
 def test_a_canary_that_passes_makes_the_next_attempt_the_first() -> None:
     recovery = Recovery(LIMITS)
     for _ in range(4):

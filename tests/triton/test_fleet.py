@@ -181,6 +181,28 @@ async def test_an_order_that_fails_somewhere_is_told_and_given_elsewhere() -> No
     assert b.orders == [("replace", "base")]
 
 
+async def test_a_triton_serves_until_those_that_replace_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = [Place("name:1")]
+
+    async def places(_: addresses.Directory) -> tuple[Place, ...]:
+        return tuple(there)
+
+    monkeypatch.setattr(addresses.Directory, "places", places)
+    tritons = Tritons("name:1")
+    for address in ("a:1", "b:1"):
+        tritons.connect(address).canary_error = GONE
+    async with tritons.running() as fleet:
+        there[:] = [Place("a:1"), Place("b:1")]
+        await eventually(lambda: len(fleet.endpoints) == 3)
+        fleet.require_any()
+        await ask(fleet)
+        assert len(tritons.by_address["name:1"].requests) == 1
+        tritons.by_address["a:1"].canary_error = None
+        await eventually(lambda: tritons.by_address["name:1"].closed)
+        assert set(fleet.problems) == {"a:1", "b:1"}
+    await fleet.close()
+
+
 async def test_those_behind_a_name_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
     there = [Place("a:1"), Place("b:1")]
 

@@ -35,8 +35,13 @@ class Page:
 async def page() -> AsyncIterator[Page]:
     page = Page()
 
-    async def metrics(_: web.Request) -> web.Response:
-        return web.Response(text=PAGE % page.base_bytes)
+    async def metrics(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        for line in (PAGE % page.base_bytes).splitlines(keepends=True):
+            await answer.write(line.encode())
+            await asyncio.sleep(0.01)  # in several packets
+        return answer
 
     app = web.Application()
     app.router.add_get("/metrics", metrics)
@@ -51,6 +56,12 @@ async def page() -> AsyncIterator[Page]:
 
 async def test_the_sizes_are_read_from_tritons_page(page: Page) -> None:
     assert await resident_bytes(page.address) == {"base": 500, "tiny.en": 250_000_000}
+
+
+async def test_a_page_without_an_end_is_an_os_error(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.triton.memory._MAX_PAGE_BYTES", 99)
+    with pytest.raises(OSError, match="too long"):
+        await resident_bytes(page.address)
 
 
 async def test_a_page_that_is_not_there_is_an_os_error(unused_address: str) -> None:

@@ -34,6 +34,22 @@ async def test_what_triton_has_loaded_is_watched_up_to_the_bound(backend: FakeTr
         await warden.load("turbo")
 
 
+async def test_what_was_unloaded_makes_room(backend: FakeTranscriber, caplog: pytest.LogCaptureFixture) -> None:
+    backend.models, backend.unloaded = ("base", "small", "tiny.en"), ("turbo",)
+    warden = await checked(backend, max_models=2)
+    task = asyncio.create_task(warden.run())
+    await warden.discover()
+    assert caplog.text.count("too many models") == 1
+    await warden.unload("small")
+    assert warden.models == ("base", "tiny.en")
+    await warden.unload("tiny.en")
+    await warden.load("turbo")
+    assert warden.models == ("base", "turbo")
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+
+
 async def test_a_model_that_appears_later_is_watched_too(backend: FakeTranscriber) -> None:
     warden = await checked(backend)
     task = asyncio.create_task(warden.run())
