@@ -6,7 +6,7 @@ RUN pip install --no-cache-dir --require-hashes -r requirements/run.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY model_repository model_repository
 COPY gateway gateway
-RUN pip install --no-cache-dir --no-deps --no-build-isolation . && useradd --create-home tritone
+RUN pip install --no-cache-dir --no-deps --no-build-isolation . && useradd --create-home --uid 1000 tritone
 USER tritone
 # Needs TRITONE_API_KEYS: a file of keys, or none.
 ENV TRITONE_HOST=0.0.0.0

@@ -13,7 +13,7 @@ from aiohttp import hdrs, web
 
 from gateway.api import openapi
 from gateway.api.access import access
-from gateway.api.boundary import boundary, stamp
+from gateway.api.boundary import boundary, expect, stamp
 from gateway.api.keys import (
     ADMISSION,
     API_KEYS,
@@ -96,9 +96,9 @@ def build_app(
     app.on_shutdown.append(_drain_live)
     for route in ROUTES:
         if route.method == hdrs.METH_GET:
-            app.router.add_get(route.path, route.handler)
+            app.router.add_get(route.path, route.handler, expect_handler=expect)
         else:
-            app.router.add_route(route.method, route.path, route.handler)
+            app.router.add_route(route.method, route.path, route.handler, expect_handler=expect)
     return app
 
 

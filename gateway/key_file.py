@@ -86,4 +86,5 @@ def _state(path: Path) -> tuple[int, ...]:
         stat = path.stat()
     except OSError as error:
         return (error.errno or 0,)
-    return (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    # The last of them changes also with the permissions.
+    return (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)

@@ -3,11 +3,10 @@
 import asyncio
 import logging
 import socket
-import uuid
 
 from aiohttp import http_exceptions, web
 
-from gateway.api.boundary import REQUEST_ID_HEADER
+from gateway.api.boundary import REQUEST_ID_HEADER, new_request_id
 from gateway.api.keys import SETTINGS, TELEMETRY
 from gateway.api.replies import error_response
 from gateway.core.errors import BadRequest
@@ -78,6 +77,6 @@ class _Connection(web.RequestHandler):
         telemetry.errors.labels(error.reason).inc()
         logger.info("request", extra={"fields": {"status": status, "code": error.reason}})
         answer = error_response(error)
-        answer.headers[REQUEST_ID_HEADER] = f"req_{uuid.uuid4().hex}"
+        answer.headers[REQUEST_ID_HEADER] = new_request_id()
         answer.force_close()
         return answer

@@ -94,3 +94,12 @@ async def test_a_changed_file_is_read_again_and_a_broken_one_changes_nothing(
     with suppress(asyncio.CancelledError):
         await watching
     assert first not in caplog.text
+
+
+def test_a_file_that_may_be_read_again_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    add_key(path, "shop", is_admin=False, max_keys=10)
+    keys = opened(path)
+    assert not keys.refresh()
+    path.chmod(0o640)
+    assert keys.refresh()

@@ -13,6 +13,8 @@ from gateway.core.origins import is_local
 
 # A request with one of these comes from a browser's page or through a proxy, wherever its connection comes from.
 _FROM_ELSEWHERE = ("Origin", "Forwarded", "X-Forwarded-For")
+# What a browser says of a request that a page of our own makes, or that its user typed.
+_OUR_OWN_PAGES = ("same-origin", "none")
 
 
 @web.middleware
@@ -45,7 +47,8 @@ def _is_local(request: web.Request) -> bool:
     except ValueError:
         return False
     mapped = getattr(peer, "ipv4_mapped", None) or peer
+    headers = request.headers
+    if any(name in headers for name in _FROM_ELSEWHERE) or headers.get("Sec-Fetch-Site", "none") not in _OUR_OWN_PAGES:
+        return False
     # A page of another site can have its own name point here, and then reads as this machine.
-    return (
-        mapped.is_loopback and is_local(request.host) and not any(name in request.headers for name in _FROM_ELSEWHERE)
-    )
+    return mapped.is_loopback and is_local(request.host)

@@ -7,7 +7,7 @@ import time
 import uuid
 from contextlib import suppress
 
-from aiohttp import WSCloseCode, web
+from aiohttp import HttpVersion11, WSCloseCode, hdrs, web
 from aiohttp.typedefs import Handler
 
 from gateway.api.events import EVENTS, EventStream
@@ -30,7 +30,7 @@ _QUIET_ROUTES = frozenset({"/livez", "/readyz", "/health", "/metrics"})
 async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answers every failure in the same form, and logs and counts every request once."""
     given = request.headers.get(REQUEST_ID_HEADER, "")
-    request_id = given if _REQUEST_ID.fullmatch(given) else f"req_{uuid.uuid4().hex}"
+    request_id = given if _REQUEST_ID.fullmatch(given) else new_request_id()
     request[REQUEST_ID] = request_id
     token = request_id_var.set(request_id)
     started_at_s = time.monotonic()
@@ -54,7 +54,20 @@ async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse
 
 async def stamp(request: web.Request, response: web.StreamResponse) -> None:
     """Puts the request's id on every answer, as it begins."""
-    response.headers[REQUEST_ID_HEADER] = request[REQUEST_ID]
+    # What aiohttp refuses by itself has been here before it got one.
+    response.headers[REQUEST_ID_HEADER] = request.get(REQUEST_ID) or new_request_id()
+
+
+def new_request_id() -> str:
+    """For who brought none."""
+    return f"req_{uuid.uuid4().hex}"
+
+
+async def expect(request: web.Request) -> None:
+    """Answers `Expect: 100-continue`; others may be passed over (RFC 9110, 10.1.1), which aiohttp itself refuses."""
+    if request.version >= HttpVersion11 and request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer proper has not begun
 
 
 async def _answer(request: web.Request, handler: Handler) -> tuple[web.StreamResponse, str | None]:

@@ -170,6 +170,7 @@ _FLAG_TEXTS = {
     "stream": "Answer with events while the text is made.",
     "vad_filter": "Cut at pauses, leave silence out.",
     "quality": "Tell how far the text can be trusted.",
+    "condition_on_previous_text": "Prompt each utterance with the text of the one before.",
 }
 
 

@@ -47,6 +47,8 @@ async def stream(request: web.Request) -> web.WebSocketResponse:
             app[LIVE].resume(start.session_id, start.resume_token)
         else:
             seat = held.enter_context(app[LIVE].admit(caller_of(request)))
+            if start is not None:
+                _config(app, start)
         half = await accept(request, socket)
         try:
             if start is None:

@@ -54,6 +54,14 @@ async def test_every_route_asks_for_the_key_it_needs(
         assert (await asked(gateway, route.method, route.path, admin))[0] not in (401, 403)
 
 
+@pytest.mark.parametrize(
+    ("site", "status"), [("same-origin", 200), ("none", 200), ("cross-site", 401), ("same-site", 401)]
+)
+async def test_a_strangers_page_is_no_program_on_this_machine(gateway: Gateway, site: str, status: int) -> None:
+    async with gateway.client.get("/debug/memory", headers={"Sec-Fetch-Site": site}) as reply:
+        assert reply.status == status
+
+
 async def test_what_has_no_route_needs_no_key(start: Start, file: Path, user: str) -> None:
     async with start(api_keys=str(file)) as gateway:
         assert (await get(gateway, "/v2/none"))[0].status == 404

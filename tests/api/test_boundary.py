@@ -65,3 +65,17 @@ async def test_no_word_of_the_client_is_logged(gateway: Gateway, caplog: pytest.
     logged = [str(vars(record)) for record in caplog.records if record.name.startswith("gateway")]
     assert logged
     assert not any("Rumpelstiltskin" in line or "piece" in line for line in logged)
+
+
+@pytest.mark.parametrize(("path", "status"), [("/livez", 200), ("/v2/none", 417)])
+async def test_what_nobody_expects_is_answered(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture, path: str, status: int
+) -> None:
+    async with gateway.client.get(path, headers={"Expect": "the-inquisition"}) as reply:
+        assert (reply.status, bool(reply.headers["x-request-id"])) == (status, True)
+    assert "Traceback" not in caplog.text
+
+
+async def test_a_body_that_waits_to_be_wanted_is_taken(gateway: Gateway) -> None:
+    async with gateway.client.post("/v1/audio/transcriptions", data=form(wav(1.0)), expect100=True) as reply:
+        assert reply.status == 200

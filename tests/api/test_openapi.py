@@ -8,7 +8,7 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
 from gateway.api import schemas
-from gateway.api.form import parse
+from gateway.api.form import CHOICES, FLAGS, NUMBERS, TEXTS, UNSUPPORTED, parse
 from gateway.api.openapi import document
 from gateway.api.routes import ROUTES
 from gateway.core.audio import Task
@@ -57,6 +57,9 @@ def test_the_form_has_every_field_that_is_taken_and_no_other() -> None:
         value = item["enum"][0] if "enum" in item else examples.get(item["type"]) or str(item["minimum"])
         given = {"model": "m", "response_format": "verbose_json" if "granularities" in name else "json", name: value}
         parse(given.items(), task=Task.TRANSCRIBE, max_timeout_s=10)
+    told = {name.removesuffix("[]") for name in FORM["schema"]["properties"]}
+    refused = {name for name, accepted in UNSUPPORTED.items() if not accepted}
+    assert told == {"file", *NUMBERS, *FLAGS, *TEXTS, *CHOICES, *UNSUPPORTED} - refused
     with pytest.raises(BadRequest):
         parse({"model": "m", "colour": "red"}.items(), task=Task.TRANSCRIBE, max_timeout_s=10)
 

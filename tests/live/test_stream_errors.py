@@ -119,6 +119,7 @@ async def test_no_client_may_compress(start: Start) -> None:
         (STREAM + "?sample_rate=4", 400, "invalid_parameter"),
         (STREAM + "?session_id=nobody&resume_token=wrong", 401, "invalid_resume_token"),
         (STREAM + "?resume_token=wrong", 400, "missing_required_parameter"),
+        (STREAM + "?model=nobody", 404, "model_not_found"),
     ],
 )
 async def test_a_wrong_query_is_an_http_answer(gateway: Gateway, url: str, status: int, code: str) -> None:
