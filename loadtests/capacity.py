@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import itertools
 import resource
 import sys
 import time
@@ -21,11 +20,11 @@ from loadtests.corpus import Clip, load_corpus
 from loadtests.errors import BenchError
 from loadtests.pacing import entrance_s
 from loadtests.processes import ProcessTree
-from loadtests.rows import percentile
 from loadtests.service import started
 from loadtests.speaker import Heard, speak
+from loadtests.storm import Caller, answered, connected, percentile_s, rate_per_s
 from loadtests.streams import largest
-from loadtests.trial import Trial, judged
+from loadtests.trial import Trial, judged, latency_s
 
 _SPEECH: Final = Path(__file__).resolve().parents[1] / "tests" / "fixtures" / "speech"
 _SILENCE_MS: Final = 500
@@ -34,6 +33,7 @@ _MOST_FIRST_P50_S: Final = 1.5
 _MOST_FILE_P95_S: Final = 3.0
 _TALK_S: Final = 25.0
 _FILES_S: Final = 20.0
+_FILE_DEADLINE_S: Final = 60.0
 _FIRST_STREAMS: Final = 8
 _TALKERS: Final = 8
 _ENTER_WITHIN_S: Final = 2.0
@@ -42,7 +42,6 @@ _OPENED_AT_ONCE: Final = 50
 _KB: Final = 1000
 _SESSIONS: Final = 2048
 _FILES: Final = 8192
-_READY_S: Final = 60.0
 _INTERRUPTED: Final = 130
 _FLAGS: Final = (
     *("--max-sessions", str(_SESSIONS), "--max-sessions-per-key", str(_SESSIONS)),
@@ -95,24 +94,13 @@ async def _measure(args: argparse.Namespace) -> str:
         print(f"capacity: {warning}", file=sys.stderr)
     async with AsyncExitStack() as stack:
         service = await stack.enter_async_context(started(args.model, *_FLAGS))
-        http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
+        http = await stack.enter_async_context(connected(service.url))
         assert service.tree is not None
         stage = Stage(http, service.url, service.tree, load_corpus(_SPEECH))
-        await _ready(stage)
         await _talk(stage, 2, _TALK_S / 2)
         idle = await _idle(stage, args.idle)
         streams, files = (None, None) if args.idle_only else (await _streams(stage), await _files(stage))
     return _table(args.model, idle, streams, files)
-
-
-async def _ready(stage: Stage) -> None:
-    """Until the service says that it would serve."""
-    async with asyncio.timeout(_READY_S):
-        while True:
-            async with stage.http.get(f"{stage.url}/readyz") as answer:
-                if answer.ok:
-                    return
-            await asyncio.sleep(0.2)
 
 
 async def _talk(stage: Stage, speakers: int, seconds: float) -> Trial:
@@ -143,7 +131,7 @@ def _keeps_limits(trial: Trial) -> bool:
 
 
 def _latencies(trial: Trial) -> tuple[float, float]:
-    return percentile(list(trial.final_s), 95), percentile(list(trial.first_s), 50)
+    return latency_s(trial.final_s, 95), latency_s(trial.first_s, 50)
 
 
 async def _streams(stage: Stage) -> int:
@@ -162,35 +150,20 @@ async def _streams(stage: Stage) -> int:
 
 
 async def _files(stage: Stage) -> float:
-    """Files an hour, by the most callers at once whose answers come within the limit."""
+    """Files an hour, by the most callers at once who are all answered within the limit."""
+    caller = Caller(stage.http, [clip.path.read_bytes() for clip in stage.corpus], deadline_s=_FILE_DEADLINE_S)
     rates = {0: 0.0}
 
     async def attempt(callers: int) -> bool:
-        times_s = await _uploads(stage, callers)
-        p95_s, rates[callers] = percentile(times_s, 95), len(times_s) * 3600 / _FILES_S
-        _progress(f"{callers} callers with files: {rates[callers]:,.0f} an hour, p95 {p95_s:.2f} s")
-        return p95_s <= _MOST_FILE_P95_S
+        began_at_s = time.monotonic()
+        fates = await caller.closed_loop(callers, _FILES_S)
+        done = answered(fates)
+        p95_s, refused = percentile_s(done, 95), len(fates) - len(done)
+        rates[callers] = 3600 * rate_per_s(done, began_at_s, _FILES_S)
+        _progress(f"{callers} callers with files: {rates[callers]:,.0f} an hour, p95 {p95_s:.2f} s, {refused} refused")
+        return not refused and p95_s <= _MOST_FILE_P95_S
 
     return rates[await largest(1, None, attempt)] if await attempt(1) else 0.0
-
-
-async def _uploads(stage: Stage, callers: int) -> list[float]:
-    ends_s = time.perf_counter() + _FILES_S
-    clips = itertools.cycle([(clip.name, clip.path.read_bytes()) for clip in stage.corpus])
-    times_s: list[float] = []
-
-    async def call() -> None:
-        while (began_s := time.perf_counter()) < ends_s:
-            name, data = next(clips)
-            form = aiohttp.FormData({"model": "whisper-1"})
-            form.add_field("file", data, filename=f"{name}.flac")
-            async with stage.http.post(f"{stage.url}/v1/audio/transcriptions", data=form) as answer:
-                if answer.status != 200:  # noqa: PLR2004 - OK
-                    raise BenchError(f"HTTP {answer.status} for a file")
-            times_s.append(time.perf_counter() - began_s)
-
-    await _together([call() for _ in range(callers)])
-    return times_s
 
 
 async def _idle(stage: Stage, sessions: int) -> Idle:
@@ -198,8 +171,8 @@ async def _idle(stage: Stage, sessions: int) -> Idle:
     root = stage.tree.root
     before_bytes, busy_before = root.memory_full_info().uss, await _busy_share(stage)
     async with AsyncExitStack() as stack:
-        for _ in range(0, sessions, _OPENED_AT_ONCE):
-            opening = [_open(stage, stack) for _ in range(_OPENED_AT_ONCE)]
+        for opened in range(0, sessions, _OPENED_AT_ONCE):
+            opening = [_open(stage, stack) for _ in range(min(_OPENED_AT_ONCE, sessions - opened))]
             await asyncio.gather(*opening)
         await asyncio.sleep(2)
         busy = await _busy_share(stage)

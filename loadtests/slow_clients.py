@@ -48,18 +48,19 @@ class Findings:
     failed: int
     grown_bytes_each: float
     gone_after_s: float
+    left: int
 
     @property
     def holds(self) -> bool:
         """Whether it is as promised."""
         quick = self.beside_p95_s <= 1.1 * self.alone_p95_s
-        return quick and not self.failed and self.grown_bytes_each <= 1.5 * MIB
+        return quick and not self.failed and not self.left and self.grown_bytes_each <= 1.5 * MIB
 
     def __str__(self) -> str:
         return (
             f"p95 alone {self.alone_p95_s * 1000:.0f} ms, beside them {self.beside_p95_s * 1000:.0f} ms, "
             f"{self.failed} failed; {self.grown_bytes_each / MIB:.2f} MiB each; "
-            f"all closed after {self.gone_after_s:.0f} s"
+            f"{self.left or 'none'} still open after {self.gone_after_s:.0f} s"
         )
 
 
@@ -112,13 +113,14 @@ async def measured(args: argparse.Namespace) -> Findings:
             while await _left(http) and time.monotonic() < began_at_s + _GONE_WITHIN_S:
                 beside += await caller.closed_loop(1, 2.0)
                 most_bytes = max(most_bytes, service.tree.root_rss_bytes())
-            gone_after_s = time.monotonic() - began_at_s
+            gone_after_s, left = time.monotonic() - began_at_s, await _left(http)
         return Findings(
             alone_p95_s=percentile_s(alone, 95),
             beside_p95_s=percentile_s(beside, 95),
             failed=len(beside) - len(answered(beside)),
             grown_bytes_each=(most_bytes - before_bytes) / (2 * args.count),
             gone_after_s=gone_after_s,
+            left=int(left),
         )
 
 

@@ -45,9 +45,9 @@ class Trial:
         """What has to hold."""
         return [
             Floor(
-                "end of speech to final, p95 s", self._of(self.final_s, 95), silence_ms / 1000 + _MOST_FINAL_S, False
+                "end of speech to final, p95 s", latency_s(self.final_s, 95), silence_ms / 1000 + _MOST_FINAL_S, False
             ),
-            Floor("start of speech to first text, p50 s", self._of(self.first_s, 50), _MOST_FIRST_S, False),
+            Floor("start of speech to first text, p50 s", latency_s(self.first_s, 50), _MOST_FIRST_S, False),
             Floor("WER points above the file API", self.wer_percent - file_wer_percent, _MOST_WER_POINTS, False),
             Floor("finals with a stranger's words", self.foreign, 0, False),
             Floor("finals out of order or missing", self.disordered, 0, False),
@@ -60,10 +60,10 @@ class Trial:
         return {
             "speakers": self.speakers,
             "audio_s": round(self.audio_s, 1),
-            "final_p50_s": self._of(self.final_s, 50),
-            "final_p95_s": self._of(self.final_s, 95),
-            "first_p50_s": self._of(self.first_s, 50),
-            "first_p95_s": self._of(self.first_s, 95),
+            "final_p50_s": latency_s(self.final_s, 50),
+            "final_p95_s": latency_s(self.final_s, 95),
+            "first_p50_s": latency_s(self.first_s, 50),
+            "first_p95_s": latency_s(self.first_s, 95),
             "silent_utterances": self.silent_utterances,
             "finals": self.finals,
             "failed": self.failed,
@@ -76,10 +76,10 @@ class Trial:
             "late_s": round(self.late_s, 3),
         }
 
-    @staticmethod
-    def _of(latencies_s: Sequence[float], percent: float) -> float:
-        # Without one nothing was told, which is the worst.
-        return round(percentile(list(latencies_s), percent), 3) if latencies_s else float("inf")
+
+def latency_s(latencies_s: Sequence[float], percent: float) -> float:
+    """By linear interpolation; without any nothing was told, which is the worst."""
+    return round(percentile(list(latencies_s), percent), 3) if latencies_s else float("inf")
 
 
 def judged(

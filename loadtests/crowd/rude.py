@@ -12,7 +12,7 @@ import urllib3
 from loadtests.crowd.outcomes import SHED_STATUSES, ShedError, WrongError
 from loadtests.crowd.sockets import Conversation, connect
 from loadtests.crowd.speech import BYTES_PER_S, Spoken, clips, long_clip
-from loadtests.crowd.users import TRANSCRIPTIONS, WS_OK, Caller, check_words, words_of
+from loadtests.crowd.users import TRANSCRIPTIONS, WS_OK, Caller, check_words, failure, words_of
 from loadtests.pacing import PIECE_MS
 
 _STREAM: Final = "/v1/stream?interim_results=true"
@@ -137,8 +137,8 @@ class Hasty(Rude):
             code = talk.wait_end(_PATIENCE_S)
             if code != WS_OK:
                 raise WrongError(f"closed with {code}: {talk.why()}")
-            if talk.of("failed"):
-                raise ShedError("an utterance was not taken")
+            for told in talk.of("failed"):
+                raise failure(str(told.message["code"]))
             check_words(clip.reference, words_of(talk.told))
         self.done(started_s)
 
@@ -163,8 +163,8 @@ class Resumer(Rude):
             after.say("close")
             if (code := after.wait_end(_PATIENCE_S)) != WS_OK:
                 raise WrongError(f"closed with {code}: {after.why()}")
-            if after.of("failed"):
-                raise ShedError("an utterance was not taken")
+            for told in after.of("failed"):
+                raise failure(str(told.message["code"]))
             check_words(clip.reference, words_of([*before.told, *after.told]))
         self.done(started_s)
 

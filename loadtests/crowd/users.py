@@ -165,7 +165,7 @@ class StreamTalker(Caller):
         talk.pause_until(answered, _ANSWER_S)
         for told in answers():
             if told.kind == "failed":
-                raise _failure(str(told.message["code"]))
+                raise failure(str(told.message["code"]))
         check_words(clip.reference, " ".join(told.message["text"] for told in answers()))
         partials = [told for told in talk.told[first:] if told.kind == "partial"]
         if partials:
@@ -209,7 +209,7 @@ class RealtimeTalker(Caller):
         started_s = talk.speak(clip, send=append)
         talk.pause_until(answered, _ANSWER_S, send=append)
         for told in of(f"{_TRANSCRIPTION}.failed", "error"):
-            raise _failure(str(told.message["error"]["code"]))
+            raise failure(str(told.message["error"]["code"]))
         completed = of(f"{_TRANSCRIPTION}.completed")
         check_words(clip.reference, " ".join(told.message["transcript"] for told in completed))
         self.measured("end of speech to completed", completed[-1].at_s - started_s - clip.speech_end_s)
@@ -227,5 +227,6 @@ def words_of(told: Sequence[Told]) -> str:
     return " ".join(text for _, text in sorted(finals.items()))
 
 
-def _failure(code: str) -> Exception:
+def failure(code: str) -> Exception:
+    """What an utterance that was told as failed means: refused for want of room, or lost."""
     return ShedError(code) if code in SHED_CODES else WrongError(f"failed: {code}")

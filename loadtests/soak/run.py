@@ -186,9 +186,11 @@ class _Soak:
         return all(count <= wanted.get(name, 0) for name, count in counts.items())
 
     async def _load(self, shape: str, duration_s: float) -> list[Entry]:
-        self._marks.setdefault(shape, time.time())
         folder = self._plan.folder
         ledger = folder / f"{shape}.jsonl"
+        if shape not in self._marks:
+            ledger.unlink(missing_ok=True)  # of a run before in the same folder
+            self._marks[shape] = time.time()
         with (folder / "locust.log").open("a") as log:
             locust = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--headless", "--only-summary"),

@@ -41,6 +41,7 @@ def judge(evidence: Evidence, thresholds: Thresholds) -> list[Finding]:
         *_device(evidence, thresholds),
         *_counts(evidence, thresholds),
         *_work(evidence, thresholds),
+        _last(evidence.entries, thresholds),
     ]
 
 
@@ -81,6 +82,17 @@ def _counts(evidence: Evidence, thresholds: Thresholds) -> Iterator[Finding]:
         passed = after == before if name in HELD else after <= max(before, thresholds.bounded.get(name, 0))
         if name in HELD or not passed or name in ("pending_futures", "files") or name.startswith("threads"):
             yield Finding(f"gateway: {name}", f"{before:g} -> {after:g}", "back where it was", passed)
+
+
+def _last(entries: Sequence[Entry], thresholds: Thresholds) -> Finding:
+    """Whether it still serves in the end: a service that refuses everything leaks nothing."""
+    began_s, ended_s = min((e.at_s for e in entries), default=0.0), max((e.at_s for e in entries), default=0.0)
+    from_s = ended_s - thresholds.last_share * (ended_s - began_s)
+    last = [entry for entry in entries if entry.at_s >= from_s]
+    refused = ledger.shed(last).total()
+    passed = bool(last) and refused <= thresholds.refused_share * len(last)
+    measured = f"{refused} of the last {len(last)} refused"
+    return Finding("still served in the end", measured, f"at most {thresholds.refused_share:.0%}", passed)
 
 
 def _work(evidence: Evidence, thresholds: Thresholds) -> Iterator[Finding]:
