@@ -110,7 +110,10 @@ async def _heard(app: web.Application, posted: Posted, file: BinaryIO, job: Job,
     config = posted.session_config(settings.file_segmenter)
     cuts = FileCuts(file, _decode(posted, settings), config=config.segmenter, vad=settings.file_vad)
     order = Order(
-        job=job, first=config, rest=replace(config, text_context=posted.in_turn), fan_out=settings.file_fan_out
+        job=job,
+        first=config,
+        rest=replace(config, text_context=posted.in_turn),
+        fan_out=1 if posted.in_turn else settings.file_fan_out,
     )
     try:
         heard = await hear(cuts, order, context, app[DISPATCH])

@@ -11,9 +11,8 @@ from gateway.audio.opus import OpusContainer
 from gateway.audio.resample import Resampler
 from gateway.core.audio import SAMPLE_RATE_HZ, Samples
 from gateway.core.errors import AudioTooLong, BadAudio, UnsupportedAudio
+from gateway.core.wire.stream_messages import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
 
-MIN_LIVE_RATE_HZ = 8_000
-MAX_LIVE_RATE_HZ = 48_000
 # What is decoded before others get their turn: 21 ms of 48 kHz pcm16, 680 ms of Opus at 24 kbit/s.
 PIECE_BYTES = 2_048
 
@@ -35,9 +34,9 @@ class LiveDecoder(Protocol):
 
 def live_decoder(encoding: str, sample_rate_hz: int) -> LiveDecoder:
     """A fresh decoder for one of ENCODINGS. `opus` brings its own rate. Raises UnsupportedAudio."""
-    if not MIN_LIVE_RATE_HZ <= sample_rate_hz <= MAX_LIVE_RATE_HZ:
+    if not MIN_SAMPLE_RATE_HZ <= sample_rate_hz <= MAX_SAMPLE_RATE_HZ:
         raise UnsupportedAudio(
-            f"sample_rate is {MIN_LIVE_RATE_HZ} to {MAX_LIVE_RATE_HZ} samples a second.", param="sample_rate"
+            f"sample_rate is {MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ} samples a second.", param="sample_rate"
         )
     if encoding == "opus":
         return OpusContainer()

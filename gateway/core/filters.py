@@ -126,9 +126,12 @@ def apply_filters(text: str, filters: frozenset[Filter], heard: Heard) -> tuple[
 
 
 def _prompt_echo(pieces: list[str], heard: Heard) -> range:
+    """As many spoken words as the prompt has."""
     prompt = heard.prompt or ""
-    is_echo = is_prompt_echo("".join(pieces), prompt)
-    return range(min(len(pieces), len(split_words(prompt.strip()))) if is_echo else 0)
+    if not is_prompt_echo("".join(pieces), prompt):
+        return range(0)
+    spoken = [at for at, piece in enumerate(pieces) if normalized(piece)]
+    return range(spoken[: len(compared(prompt))][-1] + 1)
 
 
 def _repeated_text(pieces: list[str], _: Heard) -> range:

@@ -46,7 +46,7 @@ class FileTranscript:
 def stitch(parts: Sequence[Part], *, duration_s: float, task: Task, language: str | None) -> FileTranscript:
     """The transcript of a file of `duration_s` from its parts in order.
 
-    Without a `language` the one that most of the speech is in counts.
+    Without a `language` the one that most of the speech is in counts, but not what was found where nothing was heard.
     """
     text = ""
     for part in parts:
@@ -72,6 +72,7 @@ def added(before: str, text: str, *, language: str | None, task: Task) -> str:
 def _most_spoken(parts: Sequence[Part]) -> str | None:
     durations_s: Counter[str] = Counter()
     for part in parts:
-        # A Counter adds floats as well, though it is typed for int.
-        durations_s[part.transcript.language] += part.duration_s  # type: ignore[assignment]
+        if part.transcript.text:
+            # A Counter adds floats as well, though it is typed for int.
+            durations_s[part.transcript.language] += part.duration_s  # type: ignore[assignment]
     return durations_s.most_common(1)[0][0] if durations_s else None

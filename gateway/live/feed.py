@@ -40,9 +40,10 @@ class Feed:
     async def change(self, encoding: Encoding, sample_rate_hz: int) -> None:
         """What comes from now on is written in another way."""
         if (encoding, sample_rate_hz) != self._format:
-            before, self._format = self._decoder, (encoding, sample_rate_hz)
+            rest = self._rest()
+            self._format = encoding, sample_rate_hz
             self._decoder = live_decoder(*self._format)
-            await self._session.hear(before.finish(), by=self._outbox)
+            await self._session.hear(rest, by=self._outbox)
 
     def discard(self) -> None:
         """Forgets what the decoder holds."""

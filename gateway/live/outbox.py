@@ -51,6 +51,7 @@ class Outbox:
         if len(self._frames) >= self._max_messages:
             self._telemetry.slow_readers.labels("outbox").inc()
             self._frames.clear()
+            self._partial = None
             self.close(slow_reader())
             return
         self._frames.append(orjson.dumps(told))

@@ -44,14 +44,16 @@ async def hear(cuts: Cuts, order: Order, context: Context, dispatch: Dispatch) -
 class _Posting:
     def __init__(self, order: Order, context: Context, dispatch: Dispatch, group: asyncio.TaskGroup) -> None:
         knows_language = bool(order.first.options.language or context.language)
-        limits = SessionLimits(finals_in_flight=order.fan_out if knows_language else 1, replay_finals=1)
+        limits = SessionLimits(finals_in_flight=order.fan_out, replay_finals=1)
         self.spans: list[tuple[int, int]] = []
         self.finals: list[Final] = []
         self._order = order
         self._delivery = Delivery(limits, context)
         self._dispatch = dispatch
         self._group = group
-        self._room = asyncio.Semaphore(order.fan_out)
+        self._one_by_one = not knows_language
+        self._room = asyncio.Semaphore(1 if self._one_by_one else order.fan_out)
+        self._context = context
 
     async def feed(self, cuts: Cuts) -> None:
         """Cuts piece after piece as there is room for them."""
@@ -72,6 +74,10 @@ class _Posting:
             elif isinstance(effect, Notify) and isinstance(effect.message, Final):
                 self.finals.append(effect.message)
                 self._room.release()
+                if self._one_by_one and self._context.language:
+                    self._one_by_one = False
+                    for _ in range(self._order.fan_out - 1):
+                        self._room.release()
 
     async def _send(self, effect: Transcribe) -> None:
         job = replace(self._order.job, options=effect.options)

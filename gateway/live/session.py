@@ -127,6 +127,8 @@ class LiveSession:
         for message in missed:
             outbox.tell(message)
         if self._close is not None:
+            if self._close.error is not None:
+                outbox.tell(Errored(self._close.error))
             outbox.tell(self.account)
             outbox.close(self._close.error)
 

@@ -199,6 +199,20 @@ async def test_a_session_remembers_and_only_itself(gateway: Gateway) -> None:
     assert len(gateway.app[CONTEXTS]) == 3
 
 
+async def test_pieces_go_together_once_the_language_is_known(gateway: Gateway) -> None:
+    gateway.backend.gate.clear()
+    saying = asyncio.create_task(say(gateway, tone(4.0)))
+    await gateway.backend.requests_are(1)
+    gateway.backend.gate.set()  # for the one that waits, and not for those to come
+    gateway.backend.gate.clear()
+    await gateway.backend.requests_are(3)
+    gateway.backend.gate.set()
+    status, answer = await saying
+    assert (status, answer["language"]) == (200, "en")
+    languages = [options.language for _, _, options, _ in gateway.backend.requests]
+    assert languages == [None, *["en"] * (len(languages) - 1)]
+
+
 async def test_each_kind_of_context_can_be_left_out(gateway: Gateway) -> None:
     gateway.backend.text = "It rained."
     await say(gateway, session_id="a", use_context_buffer=True)
@@ -211,9 +225,12 @@ async def test_each_kind_of_context_can_be_left_out(gateway: Gateway) -> None:
     assert seen == [("It rained.", 16_000), (None, 16_000), (None, 32_000), (None, 32_000)]
 
 
-async def test_the_pieces_of_one_request_follow_each_other_where_it_is_wished(gateway: Gateway) -> None:
+@pytest.mark.parametrize("language", [{}, {"src_lang": "en"}])
+async def test_the_pieces_of_one_request_follow_each_other_where_it_is_wished(
+    gateway: Gateway, language: dict[str, str]
+) -> None:
     gateway.backend.text = "It rained."
-    await say(gateway, tone(2.0), condition_on_previous_text=True)
+    await say(gateway, tone(2.0), condition_on_previous_text=True, **language)
     # What sounds like the prompt is decoded again without one.
     assert [options.prompt for _, _, options, _ in gateway.backend.requests] == [None, "It rained.", None]
 

@@ -79,6 +79,13 @@ def test_the_prompt_is_taken_out_where_it_was_read_aloud() -> None:
     assert (text, filtered) == ("Good morning.", (Filtered("prompt_echo", "This is a glossary."),))
 
 
+@pytest.mark.parametrize(("mark_of_prompt", "mark_of_text"), [("- ", ""), ("", "- ")])
+def test_marks_that_stand_alone_are_no_words_of_the_echo(mark_of_prompt: str, mark_of_text: str) -> None:
+    heard = replace(HEARD, prompt=f"{mark_of_prompt}Ada met Bob today")
+    text = f"{mark_of_text}Ada met Bob today and left"
+    assert apply_filters(text, frozenset({Filter.PROMPT_ECHO}), heard)[0] == "and left"
+
+
 @pytest.mark.parametrize(
     ("text", "prompt", "echo"),
     [

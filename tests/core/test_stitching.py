@@ -34,6 +34,8 @@ def test_the_language_is_that_of_most_of_the_speech() -> None:
 
 def test_nothing_said_has_no_language() -> None:
     assert stitched() == ("", None)
+    assert stitched(part("", language="cy")) == ("", None)
+    assert stitched(part("", duration_s=60), part("Tag", language="de"))[1] == "de"
 
 
 @pytest.mark.parametrize(("task", "text"), [(Task.TRANSCRIBE, "甲乙"), (Task.TRANSLATE, "甲 乙")])

@@ -61,6 +61,15 @@ async def test_a_client_that_does_not_read_is_let_go() -> None:
     assert box.error.reason == "slow_reader"
 
 
+async def test_an_interim_result_that_waited_when_it_was_let_go_is_not_looked_for() -> None:
+    box = outbox(max_messages=2)
+    box.tell(Partial(0, "a", ""))
+    box.tell(ACCOUNT)
+    box.tell(ACCOUNT)
+    box.tell(Partial(0, "b", ""))
+    assert await all_of(box) == []
+
+
 async def test_interim_results_never_fill_it() -> None:
     box = outbox(max_messages=2)
     box.tell(ACCOUNT)

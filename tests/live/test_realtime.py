@@ -109,6 +109,19 @@ async def test_binary_messages_and_halves_of_samples_are_mistakes_too(start: Sta
         await talker.until(f"{TRANSCRIPTION}.completed")
 
 
+async def test_a_format_that_is_refused_changes_nothing(start: Start) -> None:
+    async with start(**BY_LENGTH) as gateway, talking(gateway, REALTIME) as talker:
+        await by_hand(talker)
+        await talker.say("input_audio_buffer.append", audio=b64encode(tone(0.2) + b"\0").decode())
+        await talker.say(
+            "session.update", session={"audio": {"input": {"format": {"type": "audio/pcm", "rate": 48000}}}}
+        )
+        assert (await talker.until("error"))["error"]["code"] == "invalid_audio"
+        await append(talker, 0.5)
+        await talker.say("input_audio_buffer.commit")
+        assert (await talker.until(f"{TRANSCRIPTION}.completed"))["usage"]["seconds"] == 0.7
+
+
 async def test_what_is_cleared_was_never_said(start: Start) -> None:
     async with start(**BY_LENGTH) as gateway, talking(gateway, REALTIME) as talker:
         await by_hand(talker)

@@ -219,3 +219,18 @@ async def test_a_client_that_answers_no_ping_is_taken_for_lost(start: Start) -> 
         live = next(iter(gateway.app[LIVE].sessions))
         await eventually(lambda: not live.attached)
         assert live.listens
+
+
+async def test_whoever_comes_back_too_late_is_told_why_it_ended(start: Start) -> None:
+    async with start(**BY_LENGTH, session_age_s=1.5) as gateway:
+        async with talking(gateway) as first:
+            await first.socket.send_bytes(tone(0.5))
+            live = next(iter(gateway.app[LIVE].sessions))
+            await eventually(lambda: live.account.audio_ms == 500)
+            await break_off(gateway, first)
+        await eventually(lambda: live.finished)
+        async with talking(gateway, again(first)) as second:
+            assert await second.rest() == 1008
+        assert [told["code"] for told in second.of("error")] == ["session_expired"]
+        assert [told["type"] for told in second.told][-2:] == ["error", "session.closed"]
+        await nothing_is_left(gateway)

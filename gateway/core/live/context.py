@@ -64,8 +64,12 @@ class Context:
         """Takes in an utterance, its transcript and the `text` that its client was given."""
         steady = all(segment.temperature <= MAX_PROMPT_TEMPERATURE for segment in transcript.segments)
         length = min(samples_of_ms(config.audio_context_ms), len(samples))
-        # What will be heard again must not be in the prompt as well: the model would take it for said.
-        read = said_before(transcript, (len(samples) - length) / SAMPLE_RATE_HZ, text) if length else text
+        read = text
+        if length:
+            # What will be heard again must not be in the prompt as well: the model would take it for said. Of a
+            # filtered text nobody knows what was said until then.
+            is_whole = text == transcript.text.strip()
+            read = said_before(transcript, (len(samples) - length) / SAMPLE_RATE_HZ, text) if is_whole else ""
         self._sentence = last_sentence(read) if steady and (config.text_context or config.keeps_text) else ""
         self._tail = samples[len(samples) - length :].copy()
         if text and config.options.language is None:

@@ -71,11 +71,6 @@ class Session:
         return max(0, self._limits.max_pending_samples - self._held_samples - self._intake.unscored_samples)
 
     @property
-    def open_ms(self) -> int:
-        """Length of the open utterance; 0 where none is open."""
-        return ms_of_samples(self._intake.open_samples)
-
-    @property
     def received_until_ms(self) -> int:
         """The client's clock: where a client that comes back has to send from."""
         return ms_of_samples(self._intake.received_samples)

@@ -56,7 +56,7 @@ class SessionConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionLimits:
-    """What one session may use; `max_message_bytes` and `outbox` (messages) are kept by the shell.
+    """What one session may use.
 
     `max_pending_audio_ms` bounds the open utterance and those without an answer together. Without audio for `stall_s`
     the open utterance is cut: push-to-talk clients stop sending instead of sending silence. `max_failures` of the
@@ -66,8 +66,6 @@ class SessionLimits:
     max_pending_audio_ms: int = 30_000
     max_idle_s: float = 60.0
     max_age_s: float = 4 * 3600.0
-    max_message_bytes: int = 1024 * 1024
-    outbox: int = 256
     stall_s: float = 2.0
     finals_in_flight: int = 1
     max_failures: int = 3

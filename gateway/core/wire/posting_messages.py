@@ -210,7 +210,7 @@ def _integer(fields: Fields, name: str, low: int, high: int) -> int | None:
 def _most_spoken(finals: Sequence[Final]) -> str | None:
     lengths_ms: Counter[str] = Counter()
     for final in finals:
-        if final.language:
+        if final.text and final.language:
             lengths_ms[final.language] += final.end_ms - final.start_ms
     return lengths_ms.most_common(1)[0][0] if lengths_ms else None
 

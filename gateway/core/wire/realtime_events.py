@@ -121,8 +121,9 @@ class RealtimeEvents:
             item.error = outcome.error
         else:
             events = self._delta(item, outcome.text)
-            item.texts.append(item.gap + outcome.text if item.texts and outcome.text else outcome.text)
-            item.gap = "" if outcome.language in UNSPACED_LANGUAGES else " "
+            if outcome.text:
+                item.texts.append(item.gap + outcome.text if item.texts else outcome.text)
+                item.gap = "" if outcome.language in UNSPACED_LANGUAGES else " "
             item.audio_ms += outcome.end_ms - outcome.start_ms
             item.filtered += [{"reason": each.reason, "text": each.text} for each in outcome.filtered]
         item.open.remove(outcome.index)
@@ -134,7 +135,7 @@ class RealtimeEvents:
         said = item.said_of_first
         if not text.startswith(said) or text == said:
             return []
-        gap = item.gap if any(item.texts) and not said else ""
+        gap = item.gap if item.texts and not said else ""
         item.said_of_first = text
         return [self._event(f"{_TRANSCRIPTION}.delta", item_id=item.id, content_index=0, delta=gap + text[len(said) :])]
 

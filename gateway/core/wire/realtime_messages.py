@@ -51,6 +51,8 @@ class RealtimeOptions:
                 stop_score=self.threshold * STOP_SHARE,
                 pre_roll_ms=self.prefix_padding_ms,
                 silence_ms=self.silence_duration_ms,
+                # This protocol has no such field that could be refused.
+                max_utterance_ms=max(base.segmenter.max_utterance_ms, 2 * self.silence_duration_ms),
             ),
             endpointing=self.server_vad,
         )

@@ -67,6 +67,15 @@ def test_what_is_in_the_lead_is_not_in_the_prompt() -> None:
     assert learned(said("Without times.")).options(CONFIG).prompt == "Without times."
 
 
+def test_what_was_filtered_is_no_prompt() -> None:
+    words = (Word(" One.", 0.0, 0.05, 0.9), Word(" Two", 0.05, 0.1, 0.9), Word(" two.", 0.1, 0.2, 0.9))
+    context = Context()
+    context.learn(
+        CONFIG, audio_of(10), said("One. Two two.", segments=(segment("One. Two two.", 0.0, 0.2, words),)), "One."
+    )
+    assert context.options(CONFIG).prompt is None
+
+
 def test_a_text_from_a_high_temperature_is_no_prompt() -> None:
     heard = said("a b", segments=(segment("a b", temperature=0.6),))
     assert learned(heard, config=TEXT).options(TEXT).prompt is None

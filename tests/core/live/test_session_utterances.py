@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gateway.core.audio import FRAME_MS, FRAME_SAMPLES, CutReason, DecodeOptions, Filtered, Word
+from gateway.core.audio import FRAME_MS, FRAME_SAMPLES, CutReason, DecodeOptions, Filtered, Word, samples_of_ms
 from gateway.core.live.effects import (
     CancelPartial,
     Final,
@@ -112,7 +112,7 @@ def test_without_endpointing_only_the_client_cuts() -> None:
     assert driver.speak("." * 40) == [Notify(SpeechBegan(0, 0, detected=False))]
     driver.now_s += 5
     assert driver.session.tick(driver.now_s) == []
-    assert driver.session.open_ms == 800
+    assert driver.session.buffered_samples == samples_of_ms(800)
     effects = driver.session.finalize(now_s=driver.now_s)
     assert messages(effects, SpeechEnded) == [SpeechEnded(0, 800, CutReason.FINALIZE, detected=False)]
 

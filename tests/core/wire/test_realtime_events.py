@@ -129,6 +129,18 @@ def test_parts_without_spaces_between_and_without_text(manual: Teller) -> None:
     assert events[-1]["transcript"] == "今天天气"
 
 
+def test_parts_without_text_leave_no_space(manual: Teller) -> None:
+    manual.tell(manual.driver.speak("#" * 60))
+    manual.tell(manual.driver.session.finalize(now_s=0))
+    manual.wire.commit()
+    events = []
+    for text, language in (("", "en"), ("今天", "zh"), ("", "en"), ("天气", "zh")):
+        index = manual.driver.asked[-1].utterance.index
+        events += manual.tell(manual.driver.answer(index, said(text, language=language)))
+    assert events[-1]["transcript"] == "今天天气"
+    assert [event["delta"] for event in events if event["type"] == DELTA] == ["今天", "天气"]
+
+
 def test_one_failed_part_fails_the_item(manual: Teller) -> None:
     manual.tell(manual.driver.speak("#" * 30))
     manual.tell(manual.driver.session.finalize(now_s=0))

@@ -78,6 +78,11 @@ def test_formats(form: dict[str, object], encoding: Encoding, rate_hz: int) -> N
     assert (options.encoding, options.sample_rate_hz) == (encoding, rate_hz)
 
 
+def test_the_longest_silence_has_an_utterance_that_holds_it() -> None:
+    config = replace(DEFAULTS, silence_duration_ms=10_000).session_config(SessionConfig(model="base"))
+    assert config.segmenter.max_utterance_ms >= 20_000
+
+
 def test_audio_and_commands() -> None:
     audio = b64encode(b"abc").decode()
     assert parse_event({"type": "input_audio_buffer.append", "audio": audio}, DEFAULTS) == Append(b"abc")
