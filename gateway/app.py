@@ -22,6 +22,7 @@ from gateway.api.keys import (
     DRAINING,
     FLEET,
     LIVE,
+    OPEN_REQUESTS,
     OPENAPI,
     ORIGINS,
     SETTINGS,
@@ -33,6 +34,7 @@ from gateway.api.origins import origins, protect
 from gateway.api.routes import ROUTES
 from gateway.audio.vad import scorer_for
 from gateway.core.admission import Admission, AdmissionLimits
+from gateway.core.recovery import RecoveryLimits
 from gateway.dispatch import Dispatch, DispatchLimits
 from gateway.key_file import KeyFile
 from gateway.key_watch import watch
@@ -41,6 +43,7 @@ from gateway.live.budget import AudioBudget
 from gateway.live.contexts import ContextLimits, Contexts
 from gateway.live.registry import Registry, RegistryLimits
 from gateway.live.shared import Shared
+from gateway.open_requests import OpenRequests
 from gateway.settings import MIB, Settings
 from gateway.telemetry import Telemetry
 from gateway.triton.client import TritonTranscriber
@@ -51,6 +54,9 @@ from gateway.triton.memory import machine_bytes
 from gateway.triton.warden import WardenLimits
 
 logger = logging.getLogger(__name__)
+
+# A model that hangs ends itself first; it is healed for a hang that its own watch does not see.
+_LATE_HANGS = 3
 
 
 def build_app(
@@ -89,11 +95,14 @@ def build_app(
     app[TELEMETRY].watch(app[ADMISSION])
     app[STOPPING] = asyncio.Event()
     app[DRAINING] = asyncio.Event()
+    app[OPEN_REQUESTS] = OpenRequests()
+    app[TELEMETRY].show(
+        "tritone_open_requests", "Requests without their answer, WebSockets too", lambda: app[OPEN_REQUESTS].count
+    )
     app[STARTED_AT_UNIX_S] = int(time.time())
     app.cleanup_ctx.append(_backend(connect, fleet_limits(settings, restart_triton)))
     app.cleanup_ctx.append(_live)
     app.cleanup_ctx.append(_key_watch)
-    app.on_shutdown.append(_drain_live)
     for route in ROUTES:
         if route.method == hdrs.METH_GET:
             app.router.add_get(route.path, route.handler, expect_handler=expect)
@@ -118,8 +127,22 @@ async def serve(
     await stop.wait()
     app[STOPPING].set()
     await asyncio.sleep(settings.drain_notice_s)
-    app[DRAINING].set()
+    await drained(app)
     await runner.cleanup()
+
+
+async def drained(app: web.Application) -> None:
+    """Refuses what is new, has live sessions end, and lets what is open be answered within `drain_s`.
+
+    All that before aiohttp closes any connection: it takes nothing more from a connection it will close, not even the
+    rest of an upload.
+    """
+    settings = app[SETTINGS]
+    app[DRAINING].set()
+    app[LIVE].drain(within_s=0.8 * settings.drain_s)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(settings.drain_s):
+            await app[OPEN_REQUESTS].ended()
 
 
 def _backend(
@@ -135,7 +158,7 @@ def _backend(
             app[TELEMETRY],
             decoders=decoders,
             limits=DispatchLimits(
-                settings.file_fan_out, settings.long_file_after_s, settings.utterance_timeout_s, settings.retry_reserve
+                settings.fan_out, settings.long_file_after_s, settings.utterance_timeout_s, settings.retry_reserve
             ),
         )
         # Asked before the door opens, so that a first request finds the model known; a Triton that is away is waited
@@ -206,11 +229,6 @@ async def _beside(work: Coroutine[None, None, None], *, name: str) -> AsyncItera
             await task
 
 
-async def _drain_live(app: web.Application) -> None:
-    """The connections end by themselves when their sessions do; the server waits for them, a little longer."""
-    app[LIVE].drain(within_s=0.8 * app[SETTINGS].drain_s)
-
-
 def _tell_why(watching: asyncio.Task[None]) -> None:
     if not watching.cancelled() and (bug := watching.exception()):
         logger.critical("nobody looks after the %s any more: a bug", watching.get_name(), exc_info=bug)
@@ -244,5 +262,6 @@ def _warden_limits(settings: Settings, restart_triton: Callable[[], None] | None
             resident_limit_bytes=limit_bytes,
             recycle_interval_s=settings.recycle_interval_s,
             restart=restart_triton,
+            recovery=RecoveryLimits(late_s=_LATE_HANGS * settings.model_hang_limit_s),
         ),
     )

@@ -13,13 +13,16 @@ from gateway.core.errors import BadRequest
 
 logger = logging.getLogger("gateway.access")
 
+# For answers that are on their way; aiohttp takes it twice.
+_LAST_WRITES_S = 1.0
+
 
 async def listen(app: web.Application, listener: socket.socket) -> web.AppRunner:
-    """Serves `app` on `listener` until the runner is cleaned up: open requests then get `drain_s` to end.
+    """Serves `app` on `listener` until the runner is cleaned up, before which `app` should be drained.
 
     A handler ends with its client.
     """
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=app[SETTINGS].drain_s)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=_LAST_WRITES_S)
     await runner.setup()
     await _Door(runner, listener).start()
     return runner

@@ -14,7 +14,7 @@ import numpy as np
 from aiohttp import web
 
 from gateway.api.keys import FLEET
-from gateway.app import build_app
+from gateway.app import build_app, drained
 from gateway.listener import listen
 from gateway.settings import Settings
 from gateway.triton.health import ModelHealth
@@ -53,6 +53,7 @@ async def listening(
     async with AsyncExitStack() as stack:
         runner = await listen(app, door)
         stack.push_async_callback(runner.cleanup)
+        stack.push_async_callback(drained, app)
         client = await stack.enter_async_context(aiohttp.ClientSession(f"http://127.0.0.1:{port}"))
         async with asyncio.timeout(within_s):
             yield Gateway(app, backend, port, client)

@@ -11,7 +11,7 @@ from aiohttp import HttpVersion11, WSCloseCode, hdrs, web
 from aiohttp.typedefs import Handler
 
 from gateway.api.events import EVENTS, EventStream
-from gateway.api.keys import API_KEY, REQUEST_ID, SOCKET, TELEMETRY
+from gateway.api.keys import API_KEY, OPEN_REQUESTS, REQUEST_ID, SOCKET, TELEMETRY
 from gateway.api.replies import bug_response, error_response, http_error_response
 from gateway.core.errors import IdleTimeout, TritoneError
 from gateway.telemetry import request_id_var
@@ -37,7 +37,8 @@ async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse
     code: str | None = None
     status = CLIENT_LEFT
     try:
-        response, code = await _answer(request, handler)
+        with request.app[OPEN_REQUESTS].one_more():
+            response, code = await _answer(request, handler)
         status = response.status
         return response
     except asyncio.CancelledError:

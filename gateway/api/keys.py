@@ -10,6 +10,7 @@ from gateway.dispatch import Dispatch
 from gateway.key_file import KeyFile
 from gateway.live.contexts import Contexts
 from gateway.live.registry import Registry
+from gateway.open_requests import OpenRequests
 from gateway.settings import Settings
 from gateway.telemetry import Telemetry
 from gateway.triton.fleet import Fleet
@@ -20,6 +21,7 @@ ADMISSION = web.AppKey("admission", Admission)
 FLEET = web.AppKey("fleet", Fleet)
 DISPATCH = web.AppKey("dispatch", Dispatch)
 STOPPING = web.AppKey("stopping", asyncio.Event)
+OPEN_REQUESTS = web.AppKey("open_requests", OpenRequests)
 DRAINING = web.AppKey("draining", asyncio.Event)
 LIVE = web.AppKey("live", Registry)
 CONTEXTS = web.AppKey("contexts", Contexts)

@@ -8,7 +8,7 @@ from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
 
 from gateway.api.boundary import REQUEST_ID_HEADER
 from gateway.api.half_close import HalfClose, watch_half_close
-from gateway.api.keys import FLEET, REQUEST_ID, SETTINGS, SOCKET, STOPPING, TELEMETRY
+from gateway.api.keys import DRAINING, FLEET, REQUEST_ID, SETTINGS, SOCKET, STOPPING, TELEMETRY
 from gateway.api.replies import REPLIES
 from gateway.core.errors import BadRequest, IdleTimeout, ShuttingDown, TritoneError
 from gateway.core.live.effects import Errored
@@ -70,12 +70,15 @@ async def first_message(request: web.Request, socket: web.WebSocketResponse) -> 
         async with asyncio.timeout(request.app[SETTINGS].configure_timeout_s):
             message = await socket.receive()
     except TimeoutError:
+        if request.app[DRAINING].is_set():
+            raise ShuttingDown("The service is stopping.") from None
         raise IdleTimeout("The first message, `configure` or audio, did not come.") from None
     return message.data if message.type in _DATA else None
 
 
 async def refuse(request: web.Request, socket: web.WebSocketResponse, outbox: Outbox, error: TritoneError) -> None:
     """Ends a connection that has no session yet."""
+    request.app[TELEMETRY].live.refused.labels(error.reason).inc()
     outbox.tell(Errored(error))
     outbox.close(error)
     await _write(request, socket, outbox)

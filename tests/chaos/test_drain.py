@@ -14,7 +14,7 @@ import tritonclient.grpc as triton
 from jiwer import wer
 
 from tests.chaos.conftest import NORMALIZED, STUB, WITHIN_S, Asked, Service, until
-from tests.fixtures.audio_files import TRANSCRIPTS, speech
+from tests.fixtures.audio_files import TRANSCRIPTS, speech, wav_bytes
 from tests.integration.conftest import Server, running
 
 FILES = 24
@@ -82,6 +82,27 @@ async def ends(server: Server) -> int:
         return await asyncio.to_thread(server.process.wait)
 
 
+async def upload_in_halves(http: aiohttp.ClientSession, go_on: asyncio.Event) -> int:
+    """The status that a file gets whose second half is sent when it may."""
+    file = wav_bytes(speech("train"))
+
+    async def halves() -> AsyncIterator[bytes]:
+        yield file[: len(file) // 2]
+        await go_on.wait()
+        yield file[len(file) // 2 :]
+
+    form = aiohttp.FormData({"model": "whisper-1"})
+    form.add_field("file", halves(), filename="a.wav", content_type="audio/wav")
+    async with http.post("/v1/audio/transcriptions", data=form) as answer:
+        return answer.status
+
+
+async def refused(http: aiohttp.ClientSession) -> bool:
+    """Whether the notice is over."""
+    async with http.post("/v1/audio/transcriptions", data=aiohttp.FormData({"model": "whisper-1"})) as answer:
+        return answer.status == 503
+
+
 async def all_inside(service: Service) -> bool:
     return await service.metric("tritone_requests_in_progress") == FILES
 
@@ -106,7 +127,10 @@ async def test_everything_accepted_is_answered(server: Server) -> None:
             texts = [group.create_task(listener.hears_its_text()) for listener in talking]
             for number in range(FILES):
                 group.create_task(service.ask(CLIPS[number % len(CLIPS)], asked))
+            go_on = asyncio.Event()
+            uploading = group.create_task(upload_in_halves(http, go_on))
             await until(lambda: all_inside(service))
+            await until(lambda: service.metric("tritone_uploads_in_progress"))
             server.process.send_signal(signal.SIGTERM)
             await until(service.away)
             # Within the notice a file is taken, a session is not.
@@ -117,6 +141,9 @@ async def test_everything_accepted_is_answered(server: Server) -> None:
             assert caught.value.headers is not None
             assert caught.value.headers["Retry-After"]
             stub.resume()
+            await until(lambda: refused(http))
+            go_on.set()
+            assert await uploading == 200
         assert (asked.statuses, asked.lost) == ({200: FILES + 1}, [])
         assert [task.result() for task in texts] == [True] * len(texts)
         assert await ends(server) == 0

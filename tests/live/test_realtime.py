@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.app import drained
 from gateway.core.errors import ModelFailed
 from gateway.settings import Settings
 from gateway.telemetry import configure_logging
@@ -167,7 +168,7 @@ async def test_a_session_ends_with_its_connection(start: Start) -> None:
 
 async def test_stopping_ends_it_with_1001(start: Start) -> None:
     async with start(**BY_LENGTH) as gateway, talking(gateway, REALTIME) as talker:
-        stopping = asyncio.create_task(gateway.app.shutdown())
+        stopping = asyncio.create_task(drained(gateway.app))
         assert await talker.rest() == 1001
         await stopping
 

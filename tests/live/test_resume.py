@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from gateway.api.keys import LIVE
+from gateway.app import drained
 from tests.live.talking import (
     BY_LENGTH,
     SECOND,
@@ -208,7 +209,7 @@ async def test_stopping_ends_sessions_that_wait_for_their_client(start: Start) -
             await first.socket.send_bytes(tone(0.5))
             await first.until("speech.started")
             await break_off(gateway, first)
-        await asyncio.wait_for(gateway.app.shutdown(), 5)
+        await asyncio.wait_for(drained(gateway.app), 5)
         await nothing_is_left(gateway)
 
 

@@ -1,6 +1,7 @@
 import asyncio
 
-from gateway.api.keys import LIVE
+from gateway.api.keys import DRAINING, LIVE
+from gateway.app import drained
 from tests.live.talking import (
     BY_LENGTH,
     SECOND,
@@ -13,7 +14,7 @@ from tests.live.talking import (
     talking_raw,
     tone,
 )
-from tests.serving import Start, eventually
+from tests.serving import Start, eventually, get
 
 
 async def test_a_client_that_says_nothing_at_first_is_told_and_closed(start: Start) -> None:
@@ -22,6 +23,13 @@ async def test_a_client_that_says_nothing_at_first_is_told_and_closed(start: Sta
         assert (await talker.until("error"))["code"] == "idle_timeout"
         assert await talker.rest() == 1008
         await nothing_is_left(gateway)
+        assert 'tritone_sessions_refused_total{code="idle_timeout"} 1.0' in (await get(gateway, "/metrics"))[1]
+
+
+async def test_a_client_that_says_nothing_while_it_ends_is_told_so(start: Start) -> None:
+    async with start(configure_timeout_s=0.3) as gateway, gateway.client.ws_connect(STREAM) as socket:
+        gateway.app[DRAINING].set()
+        assert await Talker(socket).rest() == 1001
 
 
 async def test_a_full_house_is_told_before_the_upgrade(start: Start) -> None:
@@ -98,7 +106,7 @@ async def test_stopping_answers_what_is_open_and_says_goodbye(start: Start) -> N
     async with start(**BY_LENGTH, drain_s=5) as gateway, talking(gateway) as talker:
         await talker.socket.send_bytes(tone(0.5))
         await talker.until("speech.started")
-        stopping = asyncio.create_task(gateway.app.shutdown())
+        stopping = asyncio.create_task(drained(gateway.app))
         assert await talker.rest() == 1001
         await stopping
         assert [told["type"] for told in talker.told][2:] == ["final", "error", "session.closed"]
@@ -110,7 +118,7 @@ async def test_stopping_does_not_wait_for_ever(start: Start) -> None:
         gateway.backend.gate.clear()
         await talker.socket.send_bytes(tone(1.5))
         await gateway.backend.requests_are(1)
-        await gateway.app.shutdown()
+        await drained(gateway.app)
         assert await talker.rest() == 1001
         await nothing_is_left(gateway)
 
