@@ -95,14 +95,18 @@ class Telemetry:
         self.live = LiveTelemetry(registry)
 
     def forget(self, endpoint: str) -> None:
-        """Drops the gauges of a Triton that is no longer there."""
-        for gauge in (self.model_ready, self.resident_bytes, self.endpoint_in_flight):
-            gauge.remove_by_labels({"endpoint": endpoint})
+        """Drops what is told of a Triton that is no longer there."""
+        for metric in (*self._of_models, self.canaries, self.endpoint_in_flight):
+            metric.remove_by_labels({"endpoint": endpoint})
 
     def forget_model(self, endpoint: str, model: str) -> None:
-        """Drops the gauges of a model that is looked after no more."""
-        for gauge in (self.model_ready, self.resident_bytes):
-            gauge.remove_by_labels({"endpoint": endpoint, "model": model})
+        """Drops what is told of a model that is looked after no more."""
+        for metric in self._of_models:
+            metric.remove_by_labels({"endpoint": endpoint, "model": model})
+
+    @property
+    def _of_models(self) -> tuple[Counter | Gauge, ...]:
+        return (self.model_ready, self.resident_bytes, self.breaker_opened, self.restorations, self.replacements)
 
     def watch(self, admission: Admission) -> None:
         """Shows the admission's counts and limits; they are read when the metrics are."""

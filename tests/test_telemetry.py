@@ -68,6 +68,23 @@ def test_two_gateways_have_metrics_of_their_own() -> None:
     assert b"tritone_upload_bytes_total 0.0" in second.exposition()
 
 
+def test_what_is_gone_is_told_no_more() -> None:
+    telemetry = Telemetry()
+    for endpoint in ("a:1", "b:1"):
+        telemetry.canaries.labels(endpoint, "ok").inc()
+        for model in ("base", "small"):
+            telemetry.model_ready.labels(endpoint, model).set(1)
+            telemetry.breaker_opened.labels(endpoint, model).inc()
+            telemetry.restorations.labels(endpoint, model, "heal", "dead", "loaded").inc()
+            telemetry.replacements.labels(endpoint, model, "memory", "ok").inc()
+    telemetry.forget_model("b:1", "small")
+    assert telemetry.exposition().count(b'endpoint="b:1",model="small"') == 0
+    assert telemetry.exposition().count(b'endpoint="b:1",model="base"') > 0
+    telemetry.forget("a:1")
+    assert telemetry.exposition().count(b"a:1") == 0
+    assert telemetry.exposition().count(b"b:1") > 0
+
+
 def test_what_is_no_http_is_logged_without_its_bytes() -> None:
     root, stream = logging.getLogger(), io.StringIO()
     handlers, level = root.handlers[:], root.level

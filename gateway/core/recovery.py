@@ -28,8 +28,8 @@ class Step(StrEnum):
 class RecoveryLimits:
     """A model is healed after `failures` unusable canaries in a row, or when it was late for `late_s` on end.
 
-    `late_s` is well above the time after which the model's process ends itself when it hangs (60 s): this is for the
-    hang that its own watch does not see. The pause after an attempt that failed doubles from the least to the longest.
+    `late_s` is well above the time after which the model's process ends itself when it hangs: this is for the hang
+    that its own watch does not see. The pause after an attempt that failed doubles from the least to the longest.
     """
 
     failures: int = 3

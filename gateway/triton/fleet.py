@@ -43,6 +43,7 @@ class Endpoint:
     backend: Backend
     warden: Warden
     load: Load = field(default_factory=Load)
+    orders: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     watching: asyncio.Task[None] | None = None
 
@@ -50,6 +51,13 @@ class Endpoint:
     def address(self) -> str:
         """Where it is, HOST:PORT."""
         return self.backend.address
+
+    def settle(self) -> None:
+        """Tells whether it has nothing now: no utterance, and no operator's order."""
+        if self.load.in_flight or self.orders:
+            self.idle.clear()
+        else:
+            self.idle.set()
 
 
 class Fleet:
@@ -145,22 +153,23 @@ class Fleet:
         if not able:
             raise self._unavailable(model)
         endpoint = self._balance.take(able)
-        endpoint.idle.clear()
+        endpoint.settle()
         in_flight = self._telemetry.endpoint_in_flight.labels(endpoint.address)
         in_flight.inc()
         health = endpoint.warden.health(model)
         try:
             async with health.attending():
-                yield endpoint.backend
+                try:
+                    yield endpoint.backend
+                except TritoneError as error:
+                    # Not what is given up: whoever does that has judged the model already.
+                    health.failed(error)
+                    raise
             health.answered()
-        except TritoneError as error:
-            health.failed(error)
-            raise
         finally:
             in_flight.dec()
             self._balance.give_back(endpoint)
-            if not endpoint.load.in_flight:
-                endpoint.idle.set()
+            endpoint.settle()
 
     async def load(self, model: str) -> None:
         """Loads a model of the repository, everywhere. Raises NotFound, ModelUnavailable, Overloaded at the bound."""
@@ -232,14 +241,14 @@ class Fleet:
 
     def _retire(self, endpoint: Endpoint) -> None:
         logger.info("a Triton is gone from its name", extra={"fields": {"endpoint": endpoint.address}})
-        if endpoint.watching is not None:
-            endpoint.watching.cancel()
         assert self._tasks is not None, "names are looked up again by run alone"
         self._tasks.create_task(self._ended(endpoint))
 
     async def _ended(self, endpoint: Endpoint) -> None:
-        """Lets what it was asked be answered before its connection goes."""
+        """Lets what it was asked be answered, under its warden's eyes, before its connection goes."""
         await endpoint.idle.wait()
+        if endpoint.watching is not None:
+            endpoint.watching.cancel()
         await endpoint.backend.close()
         if endpoint.address not in self.problems:
             self._telemetry.forget(endpoint.address)
@@ -247,15 +256,20 @@ class Fleet:
     async def _everywhere(self, give: Callable[[Warden], Awaitable[None]]) -> None:
         """Gives an order to all. One that fails does not keep the others from it; its error is raised afterwards."""
 
-        async def outcome(warden: Warden) -> TritoneError | None:
+        async def outcome(endpoint: Endpoint) -> TritoneError | None:
+            endpoint.orders += 1
+            endpoint.settle()
             try:
-                await give(warden)
+                await give(endpoint.warden)
             except TritoneError as error:
                 return error
+            finally:
+                endpoint.orders -= 1
+                endpoint.settle()
             return None
 
         async with asyncio.TaskGroup() as group:
-            orders = [group.create_task(outcome(endpoint.warden)) for endpoint in self.endpoints]
+            orders = [group.create_task(outcome(endpoint)) for endpoint in self.endpoints]
         errors = [error for order in orders if (error := order.result())]
         # Tritons need not have the same models: one that knows of none is no failure where another does.
         failures = [error for error in errors if not isinstance(error, NotFound)]

@@ -141,7 +141,8 @@ class Keeper:
         self._wanted = False
         self.health.loaded(wanted=False)
         async with self._control:
-            await self._unload(patience_s=self._limits.load_timeout_s)
+            # Whoever wants it back does not wait for a dead process, which Triton goes on unloading for ever.
+            await self._unload(patience_s=self._limits.load_timeout_s, ends=lambda: self._wanted)
 
     async def replace(self, why: str) -> None:
         """A fresh process takes the place of this one, which answers what it was asked. Raises ModelUnavailable."""
@@ -192,6 +193,7 @@ class Keeper:
             self._was_away = False
         if self.health.unloaded and not self._control.locked():
             # Not by us: Triton was restarted, or another operator was there.
+            self._wanted = True
             self.health.loaded(wanted=True)
         self.health.passed()
 
@@ -232,19 +234,22 @@ class Keeper:
         self._telemetry.restoration_seconds.observe(time.monotonic() - began_at_s)
 
     async def _load_afresh(self, step: Step) -> None:
-        if step is Step.HEAL and not await self._unload(patience_s=_UNLOAD_PATIENCE_S):
-            self._leftovers += 1
+        if step is Step.HEAL:
+            # What is taken away here is brought back, however often that fails.
+            self._wanted = True
+            self._leftovers += not await self._unload(patience_s=_UNLOAD_PATIENCE_S)
         await self._triton.load(self.model, deadline=_within(self._limits.load_timeout_s))
 
-    async def _unload(self, *, patience_s: float) -> bool:
-        """Whether it is gone within the time given."""
+    async def _unload(self, *, patience_s: float, ends: Callable[[], bool] = lambda: False) -> bool:
+        """Whether it is gone within the time given, or before there `ends` the patience."""
         await self._triton.unload(self.model, deadline=_within(self._limits.load_timeout_s))
         with suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
                 # Triton tells of the end in its index alone.
-                while await self._state() != UNAVAILABLE:  # noqa: ASYNC110
+                while not ends():
+                    if await self._state() == UNAVAILABLE:
+                        return True
                     await asyncio.sleep(_UNLOAD_POLL_S)
-                return True
         return False
 
     @property

@@ -130,6 +130,8 @@ class Warden:
                     continue
                 if not await self._triton.transcribes(name, deadline=deadline):
                     self.foreign.add(name)
+                elif name in self._keepers:
+                    continue  # found by somebody else meanwhile
                 elif self._has_room():
                     self._left_out.discard(name)
                     self._watch(name, wanted=False)

@@ -181,6 +181,48 @@ async def test_an_order_that_fails_somewhere_is_told_and_given_elsewhere() -> No
     assert b.orders == [("replace", "base")]
 
 
+async def test_what_is_given_up_says_nothing_of_the_model_that_came_back() -> None:
+    tritons = Tritons("a:1")
+    fleet = await tritons.checked()
+    (health,) = (keeper.health for keeper in fleet.keepers("base").values())
+    tritons.by_address["a:1"].gate.clear()
+    asked = asyncio.create_task(ask(fleet))
+    await tritons.by_address["a:1"].requests_are(1)
+    health.give_up()
+    health.passed()
+    with pytest.raises(errors.ModelUnavailable):
+        await asked
+    assert health.refusal is None
+    await fleet.close()
+
+
+async def test_an_order_outlives_the_name_of_its_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = [Place("a:1"), Place("b:1")]
+
+    async def places(_: addresses.Directory) -> tuple[Place, ...]:
+        return tuple(there)
+
+    monkeypatch.setattr(addresses.Directory, "places", places)
+    tritons, go_on = Tritons("name:1"), asyncio.Event()
+    a = tritons.connect("a:1")
+
+    async def replace(model: str, *, deadline: Deadline) -> None:
+        a.orders.append(("replace", model))
+        await go_on.wait()
+        assert not a.closed
+
+    monkeypatch.setattr(a, "replace", replace)
+    async with tritons.running() as fleet:
+        reloading = asyncio.create_task(fleet.reload("base"))
+        await eventually(lambda: a.orders == [("replace", "base")])
+        there[:] = [Place("b:1")]
+        await eventually(lambda: set(fleet.problems) == {"b:1"})
+        go_on.set()
+        await reloading
+        await eventually(lambda: a.closed)
+    await fleet.close()
+
+
 async def test_a_triton_serves_until_those_that_replace_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
     there = [Place("name:1")]
 

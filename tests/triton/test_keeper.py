@@ -136,6 +136,36 @@ async def test_a_heal_that_fails_is_tried_again_later(backend: FakeTranscriber, 
     assert backend.orders[-1] == ("load", "base")
 
 
+async def test_what_a_heal_took_away_is_brought_back_whoever_loaded_it(backend: FakeTranscriber) -> None:
+    keeper = keeper_of(backend, wanted=False, recovery=RecoveryLimits(min_pause_s=0.01, max_pause_s=0.01))
+    await keeper.check()
+    backend.sign, backend.load_error = Sign.DEAD, GONE
+    await keeper.check()
+    assert (backend.orders, backend.models) == ([("unload", "base"), ("load", "base")], ())
+    backend.sign, backend.load_error = Sign.ALIVE, None
+    async with running(keeper):
+        await eventually(lambda: keeper.health.problem is None)
+    assert backend.orders[-1] == ("load", "base")
+
+
+async def test_a_load_does_not_wait_for_an_unload_without_an_end(
+    backend: FakeTranscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = keeper_of(backend, load_timeout_s=600.0)
+    await keeper.check()
+
+    async def unload(model: str, *, deadline: Deadline) -> None:
+        backend.orders.append(("unload", model))
+
+    monkeypatch.setattr(backend, "unload", unload)
+    unloading = asyncio.create_task(keeper.unload())
+    await eventually(lambda: ("unload", "base") in backend.orders)
+    async with running(keeper), asyncio.timeout(10):
+        await keeper.load()
+    await unloading
+    assert backend.orders == [("unload", "base"), ("load", "base")]
+
+
 async def test_a_model_that_answers_nonsense_is_healed(backend: FakeTranscriber, keeper: Keeper) -> None:
     backend.canary_error = NONSENSE
     keeper.health.failed(NONSENSE)
@@ -236,6 +266,9 @@ async def test_what_somebody_else_loads_again_is_served_again(backend: FakeTrans
     await keeper.check()
     assert (keeper.health.unloaded, keeper.health.problem) == (False, None)
     assert backend.orders == [("unload", "base")]
+    backend.models = ()
+    await keeper.check()
+    assert backend.orders == [("unload", "base"), ("load", "base")]
 
 
 async def test_nothing_is_healed_while_an_operator_replaces_it(backend: FakeTranscriber, keeper: Keeper) -> None:

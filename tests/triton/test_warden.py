@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from gateway.core import errors
+from gateway.core.deadline import Deadline
 from gateway.core.recovery import Sign
 from gateway.telemetry import Telemetry
 from gateway.triton.health import Changes
@@ -60,6 +61,26 @@ async def test_a_model_that_appears_later_is_watched_too(backend: FakeTranscribe
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()
+
+
+async def test_two_looks_at_once_find_a_model_once(backend: FakeTranscriber, monkeypatch: pytest.MonkeyPatch) -> None:
+    warden = await checked(backend)
+    asked: list[asyncio.Event] = []
+
+    async def transcribes(model: str, *, deadline: Deadline) -> bool:
+        asked.append(asyncio.Event())
+        return await asked[-1].wait()
+
+    monkeypatch.setattr(backend, "transcribes", transcribes)
+    backend.models = ("base", "tiny.en")
+    looks = [asyncio.create_task(warden.discover()) for _ in range(2)]
+    await eventually(lambda: len(asked) == 2)
+    asked[0].set()
+    await looks[0]
+    found = warden.keeper("tiny.en")
+    asked[1].set()
+    await looks[1]
+    assert warden.keeper("tiny.en") is found
 
 
 async def test_the_last_index_stays_when_triton_is_gone(backend: FakeTranscriber) -> None:
