@@ -127,6 +127,7 @@ class Dispatch:
         parts: list[Part] = []
         answers: Answers = asyncio.Queue(self._limits.file_fan_out)
         try:
+            self.require_time(job)
             async with tasks_until(job.deadline) as group:
                 group.create_task(self._feed(cuts, job, group, answers))
                 while (answer := await answers.get()) is not None:
@@ -144,28 +145,34 @@ class Dispatch:
         It waits for a model that is being healed. One whose model died under it is sent once more. A file is refused at
         its first utterance when that would probably be late: what comes after it was accepted.
         """
-        if job.lane is Lane.FILE and utterance.index == 0:
-            self._admission.require_time(job.deadline.remaining_s(time.monotonic()), job.lane)
-        try:
-            return await self._attempt(utterance, job)
-        except ModelUnavailable as error:
-            again = self._retries.allows(error, job.deadline, now_s=time.monotonic())
-            self._telemetry.retries.labels("again" if again else "refused").inc()
-            if not again:
-                raise
-        return await self._attempt(utterance, job)
-
-    async def _attempt(self, utterance: Utterance, job: Job) -> Transcript:
-        queued_at_s = time.monotonic()
+        if utterance.index == 0:
+            self.require_time(job)
+        queued_at_s, is_second = time.monotonic(), False
         while True:
             if self._models.refusal_of(job.model):
                 with self._admission.wait(utterance.duration_s, job.lane):
                     await self._models.available(job.model, job.deadline)
             async with self._turnstile.permit(utterance.duration_s, job.lane) as permit:
                 # The model may have gone while this waited in line.
-                if not self._models.refusal_of(job.model):
-                    self._telemetry.stage_seconds.labels("queue").observe(time.monotonic() - queued_at_s)
+                if self._models.refusal_of(job.model):
+                    continue
+                self._telemetry.stage_seconds.labels("queue").observe(time.monotonic() - queued_at_s)
+                try:
                     return await self._send(utterance, job, permit)
+                except ModelUnavailable as error:
+                    if is_second or not self._again(error, job):
+                        raise
+            queued_at_s, is_second = time.monotonic(), True
+
+    def require_time(self, job: Job) -> None:
+        """Refuses a file that would probably be late, best before it is decoded. Raises Overloaded."""
+        if job.lane is Lane.FILE:
+            self._admission.require_time(job.deadline.remaining_s(time.monotonic()), job.lane)
+
+    def _again(self, error: ModelUnavailable, job: Job) -> bool:
+        again = self._retries.allows(error, job.deadline, now_s=time.monotonic())
+        self._telemetry.retries.labels("again" if again else "refused").inc()
+        return again
 
     async def _send(self, utterance: Utterance, job: Job, permit: Permit) -> Transcript:
         sent_at_s = time.monotonic()

@@ -236,6 +236,12 @@ async def test_a_model_that_does_not_come_back_in_time_is_told(backend: FakeTran
         with pytest.raises(ModelUnavailable):
             await dispatch.transcribe_file(Cuts(1), job())
     assert (backend.requests, admission.waiting) == ([], 0)
+    # Nothing was sent, so there is no second try.
+    tried = {
+        outcome: telemetry.registry.get_sample_value("tritone_retries_total", {"outcome": outcome})
+        for outcome in ("again", "refused")
+    }
+    assert not any(tried.values())
 
 
 async def test_whoever_waits_for_a_model_gets_no_permit_before_it_is_back(
@@ -279,6 +285,7 @@ async def test_what_would_be_late_is_refused_at_once(
     cuts = Cuts(1)
     with pytest.raises(Overloaded):
         await dispatch.transcribe_file(cuts, job(timeout_s=5))
-    assert (cuts.closed, len(backend.requests)) == (True, 4)
+    # Nothing of it was decoded.
+    assert (cuts.closed, cuts.taken, len(backend.requests)) == (True, 0, 4)
     backend.gate.set()
     await asyncio.gather(*running)

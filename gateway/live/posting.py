@@ -33,6 +33,7 @@ async def hear(cuts: Cuts, order: Order, context: Context, dispatch: Dispatch) -
     Memory holds `fan_out` of them.
     """
     try:
+        dispatch.require_time(order.job)
         async with tasks_until(order.job.deadline) as group:
             posting = _Posting(order, context, dispatch, group)
             await posting.feed(cuts)
