@@ -19,11 +19,15 @@ def as_json(transcript: FileTranscript, *, judged: bool = False) -> dict[str, An
 
 
 def as_verbose_json(transcript: FileTranscript, task: Task, *, words: bool, judged: bool = False) -> dict[str, Any]:
-    """As `as_json`, OpenAI's `verbose_json`; `language` is the English name, "unknown" where nothing was said."""
+    """As `as_json`, OpenAI's `verbose_json`.
+
+    `language` is the English name of what the text is in: English in a translation, "unknown" where nothing was said.
+    """
+    language = "en" if task is Task.TRANSLATE else transcript.language or ""
     timed = [_word(word) for placed in transcript.segments for word in placed.segment.words]
     return {
         "task": task.value,
-        "language": LANGUAGE_NAMES.get(transcript.language or "", _UNKNOWN_LANGUAGE),
+        "language": LANGUAGE_NAMES.get(language, _UNKNOWN_LANGUAGE),
         "duration": round(transcript.duration_s, 3),
         "text": transcript.text,
         "segments": [_segment(number, placed) for number, placed in enumerate(transcript.segments)],

@@ -18,6 +18,8 @@ LOUDEST_MS = 100
 MIN_REPEATS = 3
 MAX_TAIL_WORDS = 12
 MIN_ECHO_WORDS = 4
+# Four short words; in scripts without spaces each character counts as a word.
+MIN_ECHO_CHARS = 12
 # openai/whisper, transcribe.py: the defaults that make a decode fail or an utterance count as silence.
 LOW_LOGPROB = -1.0
 HIGH_NO_SPEECH = 0.6
@@ -84,15 +86,19 @@ def quality(segments: Sequence[Segment]) -> Quality:
 def is_prompt_echo(text: str, prompt: str) -> bool:
     """Whether the model may have read the prompt aloud: `text` is the prompt, begins with it, or is a part of it.
 
-    Fewer than MIN_ECHO_WORDS in common prove nothing, unless they are the whole of both.
+    Fewer than MIN_ECHO_WORDS or MIN_ECHO_CHARS in common prove nothing, unless they are the whole of both.
     """
     words, prompted = compared(text), compared(prompt)
     if not words or words == prompted:
         return bool(words)
-    if len(prompted) >= MIN_ECHO_WORDS and words[: len(prompted)] == prompted:
+    if _proves(prompted) and words[: len(prompted)] == prompted:
         return True
     ends = range(len(words), len(prompted) + 1)
-    return len(words) >= MIN_ECHO_WORDS and any(prompted[end - len(words) : end] == words for end in ends)
+    return _proves(words) and any(prompted[end - len(words) : end] == words for end in ends)
+
+
+def _proves(words: list[str]) -> bool:
+    return len(words) >= MIN_ECHO_WORDS and sum(map(len, words)) >= MIN_ECHO_CHARS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

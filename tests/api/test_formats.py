@@ -33,6 +33,11 @@ def test_silence_is_a_valid_answer_in_every_format() -> None:
     assert (verbose["language"], verbose["segments"], verbose["duration"]) == ("unknown", [], 0.25)
 
 
+def test_a_translation_is_in_english() -> None:
+    translated = FileTranscript("Yes.", "de", 9.5, (said(" Yes.", 8, 9),))
+    assert as_verbose_json(translated, Task.TRANSLATE, words=False)["language"] == "english"
+
+
 def test_verbose_json_carries_the_figures_of_each_segment() -> None:
     verbose = as_verbose_json(
         FileTranscript("Ja.", "de", 9.5, (said(" Ja.", 8.1234, 9),)), Task.TRANSCRIBE, words=False

@@ -96,6 +96,8 @@ def test_marks_that_stand_alone_are_no_words_of_the_echo(mark_of_prompt: str, ma
         ("Ada Grace", "The names are Ada Grace", False),
         ("and so the names are Ada", "The names are Ada", False),
         ("Ada and me", "Ada", False),
+        ("明天再见", "我们明天再见。", False),
+        ("I am so it", "and I am so it was", False),
         ("", "Ada", False),
         ("", "", False),
     ],

@@ -1,6 +1,7 @@
 """The decoder with the real tiny.en and real speech."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,15 +9,18 @@ import ctranslate2
 import jiwer
 import numpy as np
 import pytest
+from faster_whisper.tokenizer import Tokenizer
 from numpy.typing import NDArray
 from whisper_normalizer.english import EnglishTextNormalizer
 
-from decode import Decoder, _rows
-from guard import WIDER_FRAMES, Attempt
+from decode import Decoder
+from guard import WIDER_FRAMES, Attempt, Hypothesis
 from jobs import Job
 from options import Options, RequestError
 from tests.model.conftest import Answer, DecodeAll
+from views import rows
 from windows import MAX_FRAMES
+from words import _timed_words
 
 Speech = dict[str, NDArray[np.int16]]
 MakeJob = Callable[..., Job]
@@ -191,9 +195,27 @@ def test_each_has_its_own_cap_in_company(
     assert [hypothesis.reached_cap for hypothesis in hypotheses] == [True, False]
 
 
+def test_a_text_that_was_cut_off_says_so(decoder: Decoder, speech: Speech, make_job: MakeJob) -> None:
+    whole = Hypothesis((13,), ".", 0.0, -0.1, 1.0, 0.0, reached_cap=False)
+    job = make_job(speech["weather"])
+    assert "filtered" not in decoder._finish(job, whole)
+    assert decoder._finish(job, replace(whole, reached_cap=True))["filtered"] == {"reason": "cut_off", "text": ""}
+
+
+def test_words_without_spaces_have_their_own_times(decoder: Decoder) -> None:
+    tokenizer = Tokenizer(decoder._tokens, multilingual=True, task="transcribe", language="km")
+    tokens = tokenizer.encode("ខ្មែរខ្មែរ")
+    alignment = SimpleNamespace(
+        alignments=[(number, number) for number in range(len(tokens) + 1)], text_token_probs=[1.0] * len(tokens)
+    )
+    words = _timed_words(tokenizer, tokens, alignment)
+    assert len(words) > 4
+    assert "".join(word["word"] for word in words) == "ខ្មែរខ្មែរ"
+
+
 def test_what_numpy_has_no_type_for_is_converted() -> None:
     ones = ctranslate2.StorageView.from_array(np.ones((2, 3), np.float32))
-    assert np.array_equal(_rows(ones.to(ctranslate2.DataType.bfloat16), [1]), np.ones((1, 3)))
+    assert np.array_equal(rows(ones.to(ctranslate2.DataType.bfloat16), [1]), np.ones((1, 3)))
 
 
 def test_more_than_thirty_seconds_is_refused(make_job: MakeJob) -> None:

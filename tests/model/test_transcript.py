@@ -4,7 +4,8 @@ import pytest
 import tokenizers
 from faster_whisper.tokenizer import Tokenizer
 
-from transcript import compression_ratio, split_at_timestamps
+from guard import Hypothesis
+from transcript import compression_ratio, segments_of, split_at_timestamps
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +47,11 @@ def test_no_tokens_are_no_phrases(tokenizer: Tokenizer) -> None:
 
 def test_a_loop_compresses_well() -> None:
     assert compression_ratio("Thanks for watching. " * 20) > 2.4 > compression_ratio("Please call the doctor at home.")
+
+
+def test_a_character_that_was_cut_in_two_is_left_out(tokenizer: Tokenizer) -> None:
+    tokens = tuple(tokenizer.encode(" ខ្មែរ"))
+    said = Hypothesis(tokens[:-1], "", 0.0, -0.1, 1.0, 0.0, True)
+    (segment,) = segments_of(said, tokenizer, 1.0)
+    assert segment["text"]
+    assert "\ufffd" not in segment["text"]

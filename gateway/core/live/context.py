@@ -52,7 +52,7 @@ class Context:
         prompt = given.prompt
         if config.text_context and self._sentence:
             joined = f"{prompt} {self._sentence}" if prompt else self._sentence
-            prompt = joined if len(joined.encode()) <= MAX_PROMPT_BYTES else prompt
+            prompt = joined if len(f"{joined}{given.hotwords or ''}".encode()) <= MAX_PROMPT_BYTES else prompt
         return replace(given, language=given.language or self.language, prompt=prompt)
 
     def lead(self, config: SessionConfig) -> Samples:

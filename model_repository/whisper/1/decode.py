@@ -17,6 +17,7 @@ from jobs import Job
 from layout import Layout
 from options import MAX_PROMPT_TOKENS, Options, RequestError
 from transcript import compression_ratio, segments_of
+from views import joined, rows, view
 from windows import CANARY_FRAMES, MAX_FRAMES, MAX_NEW_TOKENS, MAX_SAMPLES, SAMPLES_PER_FRAME, token_cap, window_frames
 from words import add_words
 
@@ -103,7 +104,7 @@ class Decoder:
             else:
                 shapes.setdefault(_shape(job), []).append(index)
         for indices in shapes.values():
-            yield from self._decode_shape([speaking[index] for index in indices], _rows(encoded, indices))
+            yield from self._decode_shape([speaking[index] for index in indices], rows(encoded, indices))
 
     def _decode_shape(self, jobs: list[Job], encoded: ctranslate2.StorageView) -> Iterator[tuple[Job, Outcome]]:
         accepted: list[tuple[int, Hypothesis]] = []
@@ -121,7 +122,7 @@ class Decoder:
             if retry is None:
                 accepted.append((index, self._choose(job)))
                 continue
-            job.encoded = _rows(encoded, [index]) if retry.frames == job.attempt.frames else None
+            job.encoded = rows(encoded, [index]) if retry.frames == job.attempt.frames else None
             yield job, retry
         timed = [(index, hypothesis) for index, hypothesis in accepted if jobs[index].options.word_timestamps]
         for index, hypothesis in accepted:
@@ -136,7 +137,10 @@ class Decoder:
     def _finish(self, job: Job, hypothesis: Hypothesis) -> dict[str, Any]:
         if is_silence(hypothesis, job.options):
             return _result(job, hypothesis, [])
-        return _result(job, hypothesis, segments_of(hypothesis, self._tokenizer(job), job.duration_s))
+        result = _result(job, hypothesis, segments_of(hypothesis, self._tokenizer(job), job.duration_s))
+        if hypothesis.reached_cap and result["segments"]:
+            result["filtered"] = {"reason": "cut_off", "text": ""}
+        return result
 
     def _align(
         self, jobs: list[Job], timed: list[tuple[int, Hypothesis]], encoded: ctranslate2.StorageView
@@ -152,18 +156,18 @@ class Decoder:
             indices = [index for index, _ in group]
             frames = [max(1, min(len(jobs[index].samples) // SAMPLES_PER_FRAME, MAX_FRAMES)) for index in indices]
             segments = [result["segments"] for _, result in group]
-            add_words(self._model, _rows(encoded, indices), self._tokenizer(jobs[indices[0]]), segments, frames)
+            add_words(self._model, rows(encoded, indices), self._tokenizer(jobs[indices[0]]), segments, frames)
             for index, result in group:
                 yield jobs[index], result
 
     def _encode(self, jobs: list[Job]) -> ctranslate2.StorageView:
         carried = [job.encoded for job in jobs if job.encoded is not None]
         if carried:
-            return _joined(carried)
+            return joined(carried)
         features = [self._log_mel(job.samples, job.attempt.frames) for job in jobs]
-        return _joined(
+        return joined(
             [
-                self._model.encode(_view(np.stack(features[first : first + self._max_encode])))
+                self._model.encode(view(np.stack(features[first : first + self._max_encode])))
                 for first in range(0, len(features), self._max_encode)
             ]
         )
@@ -178,7 +182,7 @@ class Decoder:
         ]
         if not wanted:
             return
-        for index, found in zip(wanted, self._model.detect_language(_rows(encoded, wanted)), strict=True):
+        for index, found in zip(wanted, self._model.detect_language(rows(encoded, wanted)), strict=True):
             job = jobs[index]
             job.language_probabilities = {token[2:-2]: probability for token, probability in found}
             allowed = job.options.languages or tuple(job.language_probabilities)
@@ -261,27 +265,6 @@ def _cap(job: Job) -> int:
         return 4
     cap = token_cap(len(job.samples))
     return min(MAX_NEW_TOKENS, 2 * cap) if job.attempt.frames == MAX_FRAMES else cap
-
-
-def _rows(encoded: ctranslate2.StorageView, indices: list[int]) -> ctranslate2.StorageView:
-    if len(indices) == encoded.shape[0]:
-        return encoded
-    return _view(_array(encoded)[indices])
-
-
-def _joined(views: list[ctranslate2.StorageView]) -> ctranslate2.StorageView:
-    return views[0] if len(views) == 1 else _view(np.concatenate([_array(view) for view in views]))
-
-
-def _array(view: ctranslate2.StorageView) -> NDArray[Any]:
-    on_cpu = view.to_device(ctranslate2.Device.cpu) if view.device == "cuda" else view
-    if on_cpu.dtype == ctranslate2.DataType.bfloat16:
-        on_cpu = on_cpu.to(ctranslate2.DataType.float32)  # numpy has no such type; the decoder takes either
-    return np.asarray(on_cpu)
-
-
-def _view(array: NDArray[Any]) -> ctranslate2.StorageView:
-    return ctranslate2.StorageView.from_array(np.ascontiguousarray(array))
 
 
 def _result(job: Job, hypothesis: Hypothesis | None, segments: list[dict[str, Any]]) -> dict[str, Any]:

@@ -40,7 +40,8 @@ def segments_of(hypothesis: Hypothesis, tokenizer: Tokenizer, duration_s: float)
     """The phrases of a hypothesis as JSON segments, seconds from the first sample."""
     return [
         {
-            "text": tokenizer.decode(tokens),
+            # The token cap may cut a character in two.
+            "text": tokenizer.decode(tokens).rstrip("\ufffd"),
             "start_s": round(start_s, 3),
             "end_s": round(end_s, 3),
             "tokens": tokens,

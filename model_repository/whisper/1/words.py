@@ -41,7 +41,11 @@ def add_words(
 
 
 def _timed_words(tokenizer: Tokenizer, text_tokens: list[int], alignment: Any) -> list[dict[str, Any]]:
-    texts, token_groups = tokenizer.split_to_word_tokens([*text_tokens, tokenizer.eot])
+    # faster-whisper splits these two at spaces, of which they have hardly any.
+    split = (
+        tokenizer.split_tokens_on_unicode if tokenizer.language_code in ("km", "bo") else tokenizer.split_to_word_tokens
+    )
+    texts, token_groups = split([*text_tokens, tokenizer.eot])
     if len(token_groups) <= 1:
         return []
     text_indices = np.array([pair[0] for pair in alignment.alignments])

@@ -59,6 +59,13 @@ def test_the_sentence_before_follows_the_clients_prompt_if_both_fit() -> None:
     assert context.options(replace(TEXT, options=DecodeOptions(prompt=long))).prompt == long
 
 
+def test_hotwords_leave_less_room_for_the_sentence_before() -> None:
+    context = learned(said("One. Two!"), config=TEXT)
+    hotwords = "x" * (MAX_PROMPT_BYTES - 4)
+    assert context.options(replace(TEXT, options=DecodeOptions(hotwords=hotwords))).prompt == "Two!"
+    assert context.options(replace(TEXT, options=DecodeOptions(hotwords=hotwords + "x"))).prompt is None
+
+
 def test_what_is_in_the_lead_is_not_in_the_prompt() -> None:
     # Ten frames are 0.2 s, of which the last 0.1 s are put in front of the next utterance.
     words = (Word(" One.", 0.0, 0.05, 0.9), Word(" Two", 0.05, 0.1, 0.9), Word(" three.", 0.1, 0.2, 0.9))
