@@ -1,6 +1,7 @@
 """The command line: parses, calls, and turns what went wrong into one line and an exit code."""
 
 import argparse
+import dataclasses
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -14,7 +15,13 @@ from gateway.key_file import add_key
 from gateway.settings import Settings, SettingsError
 from gateway.watch import watch
 
-_SETUP_FIELDS = ("model", "cache_dir")
+_SETUP_FIELDS = ("model", "also", "cache_dir")
+# `up` starts its own Triton; `serve` looks for those of others.
+_ELSEWHERE_FIELDS = ("triton", "triton_metrics", "max_endpoints", "resolve_interval_s")
+_EMBEDDED_FIELDS = (
+    *("cache_dir", "device", "compute_type", "model_workers", "model_threads", "model_hang_limit_s"),
+    *("triton_ready_timeout_s", "triton_restart_min_s", "triton_restart_max_s"),
+)
 _KEY_FIELDS = ("api_keys", "max_api_keys")
 _REMOTE_FIELDS = ("host", "port", "admin_key")
 
@@ -49,8 +56,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tritone", description="A speech-to-text server: Whisper on Triton.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, command, text, fields in (
-        ("up", _up, "run everything: fetch what is missing, start Triton, start the gateway", None),
-        ("serve", _serve, "run the gateway alone, against any Triton (--triton HOST:PORT)", None),
+        (
+            "up",
+            _up,
+            "run everything: fetch what is missing, start Triton, start the gateway",
+            _all_but(_ELSEWHERE_FIELDS),
+        ),
+        ("serve", _serve, "run the gateway alone, against any Triton (--triton HOST:PORT)", _all_but(_EMBEDDED_FIELDS)),
         ("fetch", _fetch, "fetch and verify weights, so that a later start needs no network", ("cache_dir",)),
         ("doctor", _doctor, "say what this machine lacks for `tritone up`, and how to get it", _SETUP_FIELDS),
         ("debug", _debug, "tell what lives in a running gateway, and what grows: for a leak", _REMOTE_FIELDS),
@@ -76,6 +88,10 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("name", nargs="?", metavar="MODEL", help="all actions but list and watch need one")
     _add_client(commands)
     return parser
+
+
+def _all_but(left_out: Sequence[str]) -> list[str]:
+    return [field.name for field in dataclasses.fields(Settings) if field.name not in left_out]
 
 
 def _add_client(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway.settings import Settings, SettingsError, Value, listed
+from gateway.settings import MIB, Settings, SettingsError, Value, listed
 
 ENV_PREFIX = "TRITONE_"
 
-_BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
-_KINDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
+_KINDS = {str: "text", int: "a whole number", float: "a number", Path: "a path"}
+# The start of a session, its error, its account, and one message of the client's own.
+_RESUMED_MESSAGES = 4
 
 
 def env_name(name: str) -> str:
@@ -25,11 +26,11 @@ def flag_name(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def add_arguments(parser: argparse.ArgumentParser, only: Iterable[str] | None = None) -> None:
-    """Adds a flag for each field (or for those named in `only`); the values stay text until `from_args`."""
-    wanted = None if only is None else set(only)
+def add_arguments(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
+    """Adds a flag for each field that is named; the values stay text until `from_args`."""
+    wanted = set(names)
     for field in dataclasses.fields(Settings):
-        if wanted is None or field.name in wanted:
+        if field.name in wanted:
             unit = field.metadata["unit"]
             default = f"{field.default:g}" if isinstance(field.default, float) else field.default
             notes = [unit] * bool(unit) + [f"default {default}", env_name(field.name)]
@@ -56,14 +57,14 @@ def from_args(args: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
 
 
 def _metavar(field: dataclasses.Field[Any]) -> str:
-    return {int: "N", float: "X", str: "TEXT", bool: "true|false"}.get(type(field.default), "DIR")
+    return {int: "N", float: "X", str: "TEXT"}.get(type(field.default), "DIR")
 
 
 def _parse(field: dataclasses.Field[Any], text: str, source: str) -> Value:
     kind: type[Any] = Path if isinstance(field.default, Path) else type(field.default)
     try:
-        value: Value = _BOOLEANS[text.strip().lower()] if kind is bool else kind(text)
-    except (ValueError, KeyError):
+        value: Value = kind(text)
+    except ValueError:
         value = math.nan
     if isinstance(value, float) and not math.isfinite(value):
         raise SettingsError(f"{source}: {text!r} is not {_KINDS[kind]}")
@@ -88,6 +89,25 @@ def _cache_dir(values: Mapping[str, Value], environ: Mapping[str, str]) -> Path:
 
 
 def _check(settings: Settings) -> Settings:
+    _check_addresses(settings)
+    if settings.outbox_messages < settings.session_replay + _RESUMED_MESSAGES:
+        raise SettingsError(
+            f"--outbox-messages: at least {_RESUMED_MESSAGES} more than --session-replay, which are told all at once"
+        )
+    if settings.max_posted_bytes > settings.max_live_audio_mib * MIB // 2:
+        raise SettingsError("--max-posted-bytes: at most half of --max-live-audio-mib, in which it is held")
+    for name in ("file_segmenter", "stream_segmenter"):
+        try:
+            getattr(settings, name)
+        except ValueError as error:
+            prefix = name.removesuffix("segmenter")
+            raise SettingsError(
+                f"--{prefix.replace('_', '-')}... or {ENV_PREFIX}{prefix.upper()}...: {error}"
+            ) from None
+    return settings
+
+
+def _check_addresses(settings: Settings) -> None:
     tritons, pages = listed(settings.triton), listed(settings.triton_metrics)
     for name, addresses in (("triton", tritons), ("triton_metrics", pages)):
         for address in addresses:
@@ -104,12 +124,3 @@ def _check(settings: Settings) -> Settings:
         raise SettingsError(
             f"--allow-origins or {ENV_PREFIX}ALLOW_ORIGINS: {str(error)!r} is not https://HOST[:PORT] or *"
         ) from None
-    for name in ("file_segmenter", "stream_segmenter"):
-        try:
-            getattr(settings, name)
-        except ValueError as error:
-            prefix = name.removesuffix("segmenter")
-            raise SettingsError(
-                f"--{prefix.replace('_', '-')}... or {ENV_PREFIX}{prefix.upper()}...: {error}"
-            ) from None
-    return settings

@@ -13,7 +13,7 @@ MIB = 1024 * 1024
 NO_KEYS = "none"
 VADS = ("webrtc", "silero", "none")
 
-Value: TypeAlias = str | int | float | bool | Path
+Value: TypeAlias = str | int | float | Path
 
 
 class SettingsError(Exception):
@@ -84,7 +84,7 @@ class Settings:
     max_requests: int = _setting(64, "files that may be transcribed at once", low=1)
     permits: int = _setting(16, "utterances in Triton at once, of all requests", low=1)
     file_fan_out: int = _setting(
-        12, "utterances of one file at once; fewer than permits, so that others find one", low=1
+        12, "utterances of one file at once; always fewer than permits, so that others find one", low=1
     )
     long_file_after_s: float = _setting(
         60.0, "what comes later than this in a file lets everybody else go first", unit="seconds", low=0
@@ -158,7 +158,9 @@ class Settings:
         low=1,
     )
     triton_ready_timeout_s: float = _setting(180.0, "embedded Triton: time to get ready", unit="seconds", low=1)
-    triton_restart_min_s: float = _setting(0.5, "embedded Triton: first pause before a restart", unit="seconds", low=0)
+    triton_restart_min_s: float = _setting(
+        0.5, "embedded Triton: first pause before a restart", unit="seconds", low=0.05
+    )
     triton_restart_max_s: float = _setting(30.0, "embedded Triton: longest pause before one", unit="seconds", low=0)
 
     stream_vad: str = _setting(
@@ -258,6 +260,11 @@ class Settings:
             post_roll_ms=self.stream_post_roll_ms,
             max_utterance_ms=15_000,
         )
+
+    @property
+    def fan_out(self) -> int:
+        """Utterances of one file at once: others find a permit, however few there are."""
+        return min(self.file_fan_out, max(1, self.permits - 1))
 
     @property
     def session_limits(self) -> SessionLimits:

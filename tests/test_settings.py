@@ -7,10 +7,12 @@ import pytest
 from gateway.flags import add_arguments, env_name, flag_name, from_args
 from gateway.settings import Settings, SettingsError
 
+EVERY = [field.name for field in dataclasses.fields(Settings)]
+
 
 def parsed(*flags: str, **environ: str) -> Settings:
     parser = argparse.ArgumentParser()
-    add_arguments(parser)
+    add_arguments(parser, EVERY)
     return from_args(parser.parse_args(flags), environ)
 
 
@@ -22,7 +24,7 @@ def test_a_flag_goes_before_its_variable_and_that_before_the_default() -> None:
 
 def test_the_help_names_every_setting_with_default_unit_and_variable() -> None:
     parser = argparse.ArgumentParser(formatter_class=lambda prog: argparse.HelpFormatter(prog, width=1000))
-    add_arguments(parser)
+    add_arguments(parser, EVERY)
     text = parser.format_help()
     for field in dataclasses.fields(Settings):
         assert flag_name(field.name) in text
@@ -53,6 +55,8 @@ def test_the_help_names_every_setting_with_default_unit_and_variable() -> None:
             "--triton-metrics or TRITONE_TRITON_METRICS: 1 addresses for 2 of --triton",
         ),
         (("--allow-origins", "shop.example"), {}, "--allow-origins or TRITONE_ALLOW_ORIGINS: 'shop.example' is not"),
+        (("--outbox-messages", "35"), {}, "--outbox-messages: at least 4 more than --session-replay"),
+        (("--max-live-audio-mib", "31"), {}, "--max-posted-bytes: at most half of --max-live-audio-mib"),
         (("--file-stop-score", "0.9"), {}, "--file-... or TRITONE_FILE_...: start_score and stop_score"),
     ],
 )
@@ -60,6 +64,11 @@ def test_a_bad_value_names_itself(flags: tuple[str, ...], environ: dict[str, str
     with pytest.raises(SettingsError) as caught:
         parsed(*flags, **environ)
     assert str(caught.value).startswith(message)
+
+
+def test_one_file_leaves_a_permit_to_others() -> None:
+    assert parsed().fan_out == 12
+    assert [parsed("--permits", str(permits)).fan_out for permits in (1, 2, 8)] == [1, 1, 7]
 
 
 def test_the_models_are_named_once_each_with_the_default_first() -> None:
@@ -75,7 +84,7 @@ def test_the_cache_is_where_the_desktop_says() -> None:
 
 def test_only_some_flags_may_be_offered() -> None:
     parser = argparse.ArgumentParser()
-    add_arguments(parser, only=["model"])
+    add_arguments(parser, ["model"])
     assert from_args(parser.parse_args(["--model", "small"]), {"TRITONE_PORT": "1"}).port == 1
     with pytest.raises(SystemExit):
         parser.parse_args(["--port", "1"])

@@ -113,7 +113,7 @@ async def _heard(app: web.Application, posted: Posted, file: BinaryIO, job: Job,
         job=job,
         first=config,
         rest=replace(config, text_context=posted.in_turn),
-        fan_out=1 if posted.in_turn else settings.file_fan_out,
+        fan_out=1 if posted.in_turn else settings.fan_out,
     )
     try:
         heard = await hear(cuts, order, context, app[DISPATCH])

