@@ -22,7 +22,7 @@ from gateway.embedded import weights
 from gateway.embedded.report import SetupError
 from loadtests import report
 from loadtests.accuracy import normalizer_for
-from loadtests.corpus import Clip, join, load_corpus
+from loadtests.corpus import FIXTURES, Clip, join, load_corpus
 from loadtests.errors import BenchError
 from loadtests.lineup import KEYS, Conditions, Lineup, Recordings, record
 from loadtests.measure import compare, warm_up
@@ -31,7 +31,6 @@ from loadtests.scaling import HOUR_S, Scaling, hour_file, measure_scaling, scali
 from loadtests.service import Service, running, started
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
-_SPEECH: Final = _ROOT / "tests" / "fixtures" / "speech"
 # Sixteen clients with fewer than two clips each would measure the start and the end of a burst.
 _FEWEST_CLIPS: Final = 32
 _INTERRUPTED: Final = 130
@@ -63,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m loadtests.bench", description="Tritone beside faster-whisper.")
     add = parser.add_argument
-    add("--audio", type=Path, default=_SPEECH, metavar="DIR", help="recordings with transcripts.txt (name|text)")
+    add("--audio", type=Path, default=FIXTURES, metavar="DIR", help="recordings with transcripts.txt (name|text)")
     add("--model", default="base", help="weights for everybody (default base)")
     add("--beam-size", type=int, nargs="+", default=[1], metavar="N", help="one or more, in turn (default 1)")
     add("--language", metavar="CODE", help="tell everybody the language (default: all detect it)")

@@ -8,7 +8,6 @@ import time
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import aiohttp
@@ -16,7 +15,7 @@ import aiohttp
 from loadtests import report
 from loadtests.accuracy import normalizer_for
 from loadtests.conversation import Script, scripts
-from loadtests.corpus import Clip, load_corpus
+from loadtests.corpus import FIXTURES, Clip, load_corpus
 from loadtests.errors import BenchError
 from loadtests.pacing import entrance_s
 from loadtests.processes import ProcessTree
@@ -26,7 +25,6 @@ from loadtests.storm import Caller, answered, connected, percentile_s, rate_per_
 from loadtests.streams import largest
 from loadtests.trial import Trial, judged, latency_s
 
-_SPEECH: Final = Path(__file__).resolve().parents[1] / "tests" / "fixtures" / "speech"
 _SILENCE_MS: Final = 500
 _MOST_FINAL_P95_S: Final = _SILENCE_MS / 1000 + 1.0
 _MOST_FIRST_P50_S: Final = 1.5
@@ -96,7 +94,7 @@ async def _measure(args: argparse.Namespace) -> str:
         service = await stack.enter_async_context(started(args.model, *_FLAGS))
         http = await stack.enter_async_context(connected(service.url))
         assert service.tree is not None
-        stage = Stage(http, service.url, service.tree, load_corpus(_SPEECH))
+        stage = Stage(http, service.url, service.tree, load_corpus(FIXTURES))
         await _talk(stage, 2, _TALK_S / 2)
         idle = await _idle(stage, args.idle)
         streams, files = (None, None) if args.idle_only else (await _streams(stage), await _files(stage))

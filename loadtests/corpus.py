@@ -15,6 +15,7 @@ from gateway.core.errors import TritoneError
 from loadtests.errors import BenchError
 
 TRANSCRIPTS: Final = "transcripts.txt"
+FIXTURES: Final = Path(__file__).resolve().parents[1] / "tests" / "fixtures" / "speech"
 JOIN_SILENCE_MS: Final = 500
 _SUFFIXES: Final = frozenset({".flac", ".wav", ".mp3", ".m4a", ".ogg", ".opus", ".webm"})
 _MAX_CLIP_S: Final = 7200.0

@@ -11,13 +11,12 @@ from typing import Final
 
 import aiohttp
 
-from loadtests.corpus import Clip, join, load_corpus, samples_of
+from loadtests.corpus import FIXTURES, Clip, join, load_corpus, samples_of
 from loadtests.errors import BenchError
 from loadtests.rows import percentile
 from loadtests.service import started
 from loadtests.storm import connected
 
-_SPEECH: Final = Path(__file__).resolve().parents[1] / "tests" / "fixtures" / "speech"
 _HOUR_S: Final = 3600.0
 
 
@@ -70,7 +69,7 @@ async def _talk(http: aiohttp.ClientSession, audio: Sequence[bytes], count: int)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and prints."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.lanes", description=__doc__)
-    parser.add_argument("--audio", type=Path, default=_SPEECH, metavar="DIR", help="recordings with transcripts.txt")
+    parser.add_argument("--audio", type=Path, default=FIXTURES, metavar="DIR", help="recordings with transcripts.txt")
     parser.add_argument("--model", default="tiny.en", help="weights (default tiny.en)")
     parser.add_argument("--utterances", type=int, default=40, help="how many are said (default 40)")
     args = parser.parse_args(arguments)

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from loadtests.corpus import load_corpus
+from loadtests.corpus import FIXTURES, load_corpus
 from loadtests.errors import BenchError
 from loadtests.service import running, started
 from loadtests.storm import Caller, Fate, answered, connected, percentile_s, rate_per_s, refused
 
-_SPEECH: Final = Path(__file__).resolve().parents[1] / "tests" / "fixtures" / "speech"
 _CALLERS: Final = 32
 _CAPACITY_S: Final = 20.0
 _CALM_ASKS: Final = 10
@@ -127,7 +126,7 @@ async def _run(args: argparse.Namespace) -> Findings:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m loadtests.overload", description=__doc__)
     add = parser.add_argument
-    add("--audio", type=Path, default=_SPEECH, metavar="DIR", help="recordings with transcripts.txt (name|text)")
+    add("--audio", type=Path, default=FIXTURES, metavar="DIR", help="recordings with transcripts.txt (name|text)")
     add("--model", default="tiny.en", help="weights (default tiny.en)")
     add("--factor", type=float, default=3.0, help="times the measured capacity (default 3)")
     add("--seconds", type=float, default=120.0, help="how long (default 120)")

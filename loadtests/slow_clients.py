@@ -16,13 +16,12 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from gateway.core.audio import SAMPLE_RATE_HZ
-from loadtests.corpus import load_corpus
+from loadtests.corpus import FIXTURES, load_corpus
 from loadtests.errors import BenchError
 from loadtests.rows import MIB
 from loadtests.service import started
 from loadtests.storm import Caller, answered, connected, percentile_s
 
-_SPEECH: Final = Path(__file__).resolve().parents[1] / "tests" / "fixtures" / "speech"
 _ALONE_S: Final = 20.0
 _DRIP_EVERY_S: Final = 1.0
 _GONE_WITHIN_S: Final = 180.0
@@ -139,7 +138,7 @@ async def _left(http: aiohttp.ClientSession) -> float:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and prints. 0: as promised; 1: not."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.slow_clients", description=__doc__)
-    parser.add_argument("--audio", type=Path, default=_SPEECH, metavar="DIR", help="recordings with transcripts.txt")
+    parser.add_argument("--audio", type=Path, default=FIXTURES, metavar="DIR", help="recordings with transcripts.txt")
     parser.add_argument("--model", default="tiny.en", help="weights (default tiny.en)")
     parser.add_argument("--count", type=int, default=100, help="of each kind (default 100)")
     try:

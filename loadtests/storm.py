@@ -10,6 +10,8 @@ from http import HTTPStatus
 
 import aiohttp
 
+from loadtests.rows import percentile
+
 # The file is in memory: what is measured is the service and not this disk.
 _PATH = "/v1/audio/transcriptions"
 _READY_WITHIN_S = 60.0
@@ -97,8 +99,7 @@ def refused(fates: Sequence[Fate]) -> list[Fate]:
 
 def percentile_s(fates: Sequence[Fate], percent: float) -> float:
     """The time that so many percent of them took at most."""
-    times_s = sorted(fate.elapsed_s for fate in fates)
-    return times_s[min(len(times_s) - 1, int(len(times_s) * percent / 100))] if times_s else 0.0
+    return percentile([fate.elapsed_s for fate in fates], percent) if fates else 0.0
 
 
 def rate_per_s(fates: Sequence[Fate], began_at_s: float, seconds: float) -> float:

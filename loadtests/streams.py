@@ -27,7 +27,7 @@ from loadtests import report
 from loadtests.accuracy import Normalizer, normalizer_for, word_error_rate
 from loadtests.contenders import callers, fields_of, over_http
 from loadtests.conversation import Script, scripts
-from loadtests.corpus import Clip, load_corpus
+from loadtests.corpus import FIXTURES, Clip, load_corpus
 from loadtests.errors import BenchError
 from loadtests.pacing import entrance_s
 from loadtests.processes import ProcessTree
@@ -35,8 +35,6 @@ from loadtests.service import Service, running, started
 from loadtests.speaker import Heard, speak
 from loadtests.trial import Trial, judged
 
-_ROOT: Final = Path(__file__).resolve().parents[1]
-_SPEECH: Final = _ROOT / "tests" / "fixtures" / "speech"
 # Speakers come in over this time: in step, their interim results would all be due at once.
 _ENTER_WITHIN_S: Final = 2.0
 _MOST_SPEAKERS: Final = 1024
@@ -73,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m loadtests.streams", description=__doc__)
     add = parser.add_argument
-    add("--audio", type=Path, default=_SPEECH, metavar="DIR", help="recordings with transcripts.txt (name|text)")
+    add("--audio", type=Path, default=FIXTURES, metavar="DIR", help="recordings with transcripts.txt (name|text)")
     add("--model", default="tiny.en", help="weights (default tiny.en)")
     add("--streams", type=int, default=16, metavar="N", help="live speakers at once (default 16)")
     add("--seconds", type=float, default=40.0, metavar="S", help="how long each speaks at least (default 40)")

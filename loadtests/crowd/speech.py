@@ -2,17 +2,15 @@
 
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from gateway.core.audio import SAMPLE_RATE_HZ, Samples
 from loadtests.accuracy import normalizer_for, word_error_rate
-from loadtests.corpus import Clip, load_corpus, samples_of
+from loadtests.corpus import FIXTURES, Clip, load_corpus, samples_of
 from tests.fixtures.audio_files import encode
 
-SPEECH: Final = Path(__file__).resolve().parents[2] / "tests" / "fixtures" / "speech"
 BYTES_PER_S: Final = SAMPLE_RATE_HZ * 2
 # tiny.en mishears single words; the words of another clip are nearly all wrong.
 MAX_WORD_ERRORS_PERCENT: Final = 34.0
@@ -51,7 +49,7 @@ class AudioFile:
 @cache
 def clips() -> tuple[Spoken, ...]:
     """Every clip of the corpus."""
-    return tuple(_spoken(clip) for clip in load_corpus(SPEECH))
+    return tuple(_spoken(clip) for clip in load_corpus(FIXTURES))
 
 
 @cache

@@ -4,10 +4,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loadtests.corpus import JOIN_SILENCE_MS, TRANSCRIPTS, as_wav, join, load_corpus, parse_transcripts, write_wav
+from loadtests.corpus import (
+    FIXTURES,
+    JOIN_SILENCE_MS,
+    TRANSCRIPTS,
+    as_wav,
+    join,
+    load_corpus,
+    parse_transcripts,
+    write_wav,
+)
 from loadtests.errors import BenchError
-
-SPEECH = Path(__file__).resolve().parents[1] / "fixtures" / "speech"
 
 
 def tone(folder: Path, name: str, duration_s: float) -> None:
@@ -27,7 +34,7 @@ def test_what_is_no_transcript_is_refused(text: str) -> None:
 
 
 def test_the_projects_own_speech_is_a_corpus() -> None:
-    clips = load_corpus(SPEECH)
+    clips = load_corpus(FIXTURES)
     assert [clip.name for clip in clips][:2] == ["weather", "doctor"]
     assert all(clip.duration_s > 1 and clip.reference for clip in clips)
 
@@ -69,7 +76,7 @@ def test_joining_repeats_the_whole_until_it_is_long_enough(tmp_path: Path) -> No
 
 
 def test_a_clip_becomes_a_wav_of_the_same_length(tmp_path: Path) -> None:
-    clip = load_corpus(SPEECH)[0]
+    clip = load_corpus(FIXTURES)[0]
     assert load_length_s(as_wav(clip, tmp_path).path) == clip.duration_s
 
 

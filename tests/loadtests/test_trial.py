@@ -1,17 +1,15 @@
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from loadtests.conversation import Script, Turn, scripts
-from loadtests.corpus import load_corpus
+from loadtests.corpus import FIXTURES, load_corpus
 from loadtests.speaker import Heard, Told
 from loadtests.streams import largest
 from loadtests.trial import Trial, judged
 
-SPEECH = Path(__file__).resolve().parents[1] / "fixtures" / "speech"
 ONE, TWO = "the river is high after the rain", "nine trains leave for the coast"
 
 
@@ -86,7 +84,7 @@ def test_two_points_of_accuracy_may_be_lost() -> None:
 
 
 def test_speakers_begin_elsewhere_and_their_turns_are_where_the_sound_is() -> None:
-    corpus = load_corpus(SPEECH)
+    corpus = load_corpus(FIXTURES)
     made = scripts(corpus, speakers=16, at_least_s=20.0)
     assert len({one.turns[0].reference for one in made}) == len(corpus)
     assert len({one.reference for one in made}) == len(made)
