@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-chaos test-malformed load soak soak-short capacity check format lint types imports models bench bench-streams bench-overload lock clean
+.PHONY: help setup setup-dev hook run test test-core test-chaos test-malformed load soak soak-short capacity check format lint types imports models bench bench-streams bench-overload lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +32,6 @@ $(VENV)/.run: $(BIN)/python requirements/run.txt
 $(VENV)/.dev: $(VENV)/.run requirements/dev.txt
 	@echo "installing what development needs into $(VENV)"
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
-	@test ! -d .git || git config core.hooksPath .githooks
 	@touch $@
 
 run: setup ## serve MODEL (base) on PORT (8080) with a real Triton; Ctrl-C ends it
@@ -53,6 +52,12 @@ test-malformed: setup-dev ## send malformed input, ten times as much as `make te
 		--hypothesis-profile=default --timeout 1800
 
 check: setup-dev lint types imports test soak-short ## all that must be green before a commit
+
+hook: ## let git call `make check` before each commit
+	git config core.hooksPath .githooks
+
+test-core: setup-dev ## the core's own tests, which have to reach every branch of it
+	$(BIN)/python -m pytest tests/core --cov=gateway/core --cov-fail-under=100
 
 format: setup-dev ## rewrite the code in the project's format
 	$(BIN)/ruff format .

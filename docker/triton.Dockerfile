@@ -1,4 +1,4 @@
-# NVIDIA's Triton with Whisper as a Python-backend model. TRITON_IMAGE is a tritonserver image with Python 3.12 (24.10 or
+# NVIDIA's Triton with Whisper as a Python-backend model. TRITON_IMAGE is a tritonserver image with Python 3.12 (24.12 or
 # newer, the "-py3" variant): docker build -f docker/triton.Dockerfile --build-arg TRITON_IMAGE=... -t tritone-triton .
 ARG TRITON_IMAGE
 FROM ${TRITON_IMAGE}
