@@ -70,3 +70,18 @@ def test_the_urgent_overtake_and_are_not_held_up_by_company() -> None:
 def test_the_urgent_starve_nobody() -> None:
     other, urgent = job(800, arrived_s=0.0), job(800, arrived_s=11.0, urgent=True)
     assert filled(other, urgent).take(11.0) == [other]
+
+
+def test_nobody_asks_about_a_request_that_was_answered() -> None:
+    asked: list[bool] = []
+
+    def is_cancelled() -> bool:
+        asked.append(True)
+        return False
+
+    one = job(800)
+    one.is_cancelled = is_cancelled
+    assert one.abandoned(0) is None
+    one.answer({"text": ""})
+    assert one.abandoned(0) is None
+    assert asked == [True]

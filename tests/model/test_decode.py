@@ -179,6 +179,41 @@ def test_a_language_without_a_token_is_refused(
     assert make_job(speech["weather"], language="de").language == "de"
 
 
+def test_languages_are_detected_for_those_who_ask_and_from_their_list(
+    decoder: Decoder, speech: Speech, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[int] = []
+
+    class Polyglot:
+        is_multilingual = True
+
+        def detect_language(self, encoded: ctranslate2.StorageView) -> list[list[tuple[str, float]]]:
+            heard.append(encoded.shape[0])
+            return [[("<|de|>", 0.6), ("<|nl|>", 0.3), ("<|en|>", 0.1)]] * encoded.shape[0]
+
+    monkeypatch.setattr(decoder, "_model", Polyglot())
+    open_, told, curious, listed = jobs = [
+        make_job(speech["weather"], **asked)
+        for asked in (
+            {"language": None},
+            {"language": "en"},
+            {"language": "en", "language_probabilities": True},
+            {"language": None, "languages": ("en", "nl")},
+        )
+    ]
+    decoder._detect_languages(jobs, ctranslate2.StorageView.from_array(np.zeros((4, 1), np.float32)))
+    # All that ask at once, and the one that was told and asks for nothing is left out.
+    assert heard == [3]
+    assert [job.language for job in jobs] == ["de", "en", "en", "nl"]
+    assert (open_.language_probability, curious.language_probability, listed.language_probability) == (0.6, 0.1, 0.3)
+    assert curious.language_probabilities == {"de": 0.6, "nl": 0.3, "en": 0.1}
+    assert not told.language_probabilities
+
+
+def test_the_whole_window_may_be_asked_for(speech: Speech, make_job: MakeJob) -> None:
+    assert make_job(speech["weather"], full_window=True).attempt.frames == MAX_FRAMES
+
+
 def test_each_has_its_own_cap_in_company(
     decoder: Decoder, speech: Speech, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:

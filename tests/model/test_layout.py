@@ -1,6 +1,9 @@
 import os
+from pathlib import Path
 
-from layout import choose_layout
+import pytest
+
+from layout import choose_layout, usable_cores
 
 
 def test_a_cpu_gets_int8_and_its_cores_are_shared_out() -> None:
@@ -13,3 +16,11 @@ def test_a_cpu_gets_int8_and_its_cores_are_shared_out() -> None:
 def test_each_choice_can_be_overridden() -> None:
     layout = choose_layout({"device": "cpu", "compute_type": "float32", "workers": "3", "max_encode": "2"})
     assert (layout.compute_type, layout.workers, layout.max_encode) == ("float32", 3, 2)
+
+
+@pytest.mark.parametrize(("quota", "most"), [("150000 100000", 2), ("1000 100000", 1), ("max 100000", 10_000)])
+def test_a_containers_quota_is_what_it_has(tmp_path: Path, quota: str, most: int) -> None:
+    cores = len(os.sched_getaffinity(0))
+    (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    assert usable_cores(tmp_path / "cpu.max") == min(cores, most)
+    assert usable_cores(tmp_path / "none") == cores

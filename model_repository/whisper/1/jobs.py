@@ -1,5 +1,6 @@
 """One request on its way through the model, and the backlog in which requests wait for a batch."""
 
+import threading
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -17,7 +18,10 @@ _Key: TypeAlias = tuple[int, bool, bool]
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A request with what was found out about it so far. `reply` is called exactly once."""
+    """A request with what was found out about it so far. `reply` is called exactly once, by `answer`.
+
+    Triton forgets a request that was answered, and may not be asked about it any more.
+    """
 
     samples: NDArray[np.int16]
     options: Options
@@ -31,6 +35,8 @@ class Job:
     language_probabilities: dict[str, float] = field(default_factory=dict)
     hypotheses: list[Hypothesis] = field(default_factory=list)
     encoded: ctranslate2.StorageView | None = None
+    _answered: bool = False
+    _talking: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def duration_s(self) -> float:
@@ -42,9 +48,16 @@ class Job:
         deadline_unix_ms = self.options.deadline_unix_ms
         if deadline_unix_ms is not None and now_unix_ms >= deadline_unix_ms:
             return RequestError("deadline_exceeded", "the deadline passed before the model was done")
-        if self.is_cancelled():
-            return RequestError("cancelled", "the caller left")
+        with self._talking:
+            if not self._answered and self.is_cancelled():
+                return RequestError("cancelled", "the caller left")
         return None
+
+    def answer(self, outcome: "dict[str, Any] | RequestError") -> None:
+        """Ends the request."""
+        with self._talking:
+            self._answered = True
+        self.reply(outcome)
 
 
 URGENT_HEAD_START_S = 10.0

@@ -7,6 +7,8 @@ from typing import Any
 
 import ctranslate2
 
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -45,11 +47,21 @@ def _on_cuda(device_index: int) -> Layout:
     return Layout("cuda", device_index, compute_type, 2, 1, 16, 16, 2 * 16, 400)
 
 
+def usable_cores(quota: Path = _QUOTA) -> int:
+    """Those that this process may run on, no more than a container's quota pays for."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        allowed_us, _, period_us = quota.read_text().strip().partition(" ")
+    except OSError:
+        return cores
+    return min(cores, max(1, -(-int(allowed_us) // int(period_us)))) if allowed_us.isdecimal() else cores
+
+
 def _on_cpu() -> Layout:
     if "avx512_vbmi2" in Path("/proc/cpuinfo").read_text():
         os.environ.setdefault("CT2_FORCE_CPU_ISA", "AVX512")
     supported = ctranslate2.get_supported_compute_types("cpu")
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     threads = max(1, min(4, cores // 4))
     workers = max(1, cores // threads)
     return Layout("cpu", 0, "int8" if "int8" in supported else "auto", workers, threads, 4, 1, 8 * workers, 100)

@@ -41,10 +41,9 @@ def add_words(
 
 
 def _timed_words(tokenizer: Tokenizer, text_tokens: list[int], alignment: Any) -> list[dict[str, Any]]:
-    # faster-whisper splits these two at spaces, of which they have hardly any.
-    split = (
-        tokenizer.split_tokens_on_unicode if tokenizer.language_code in ("km", "bo") else tokenizer.split_to_word_tokens
-    )
+    # faster-whisper splits these two at spaces, of which they have hardly any; a translation is in English.
+    by_character = tokenizer.language_code in ("km", "bo") and tokenizer.task != tokenizer.translate
+    split = tokenizer.split_tokens_on_unicode if by_character else tokenizer.split_to_word_tokens
     texts, token_groups = split([*text_tokens, tokenizer.eot])
     if len(token_groups) <= 1:
         return []

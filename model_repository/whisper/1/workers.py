@@ -144,7 +144,7 @@ class Workers:
         elif isinstance(outcome, dict):
             self._counts.add("audio_s", job.duration_s)
         try:
-            job.reply(abandoned or outcome)
+            job.answer(abandoned or outcome)
         finally:
             with self._changed:
                 self._pending -= 1
@@ -181,4 +181,4 @@ class Workers:
 
     def _arm(self) -> None:
         # The timer is C and needs no interpreter lock, so it fires also when nothing in Python can run.
-        faulthandler.dump_traceback_later(self._hang_limit_s, exit=True)
+        faulthandler.dump_traceback_later(self._hang_limit_s + WATCH_EVERY_S, exit=True)
