@@ -59,6 +59,7 @@ class KeyFile:
                 raise KeyFileError(f"too large for {self._max_keys} keys: raise --max-api-keys")
             keys = parse_keys(text, max_keys=self._max_keys)
         except OSError as error:
+            self._seen = None  # it is tried again at the next look
             raise KeyFileError(f"{self.path}: {error.strerror}") from None
         except UnicodeDecodeError:
             raise KeyFileError(f"{self.path}: not a text") from None

@@ -18,7 +18,7 @@ import uvloop
 from gateway import app
 from gateway.core.api_keys import KeyFileError
 from gateway.embedded import weights
-from gateway.embedded.launch import Launch, prepare_launch
+from gateway.embedded.launch import Launch, prepare_launch, triton_ports
 from gateway.embedded.report import Say, SetupError
 from gateway.embedded.server import EmbeddedTriton
 from gateway.embedded.wheel import install_triton
@@ -40,13 +40,18 @@ def up(settings: Settings) -> int:
     with bound(settings.host, settings.port) as listener:
         address, port = listener.getsockname()[:2]
         check_keys(settings, address)
-        with run_folder(settings.cache_dir / "run" / f"port-{port}") as folder:
+        runs = settings.cache_dir / "run"
+        with run_folder(runs / f"port-{port}") as folder, triton_ports(runs, avoid=port) as ports:
             installation = install_triton(settings.cache_dir, say)
-            files = {weights.served_id(name): weights.fetch(name, settings.cache_dir, say) for name in settings.models}
+            names = [weights.served_id(name) for name in settings.models]
+            if len(set(names)) < len(names):
+                raise SetupError(f"{', '.join(settings.models)}: two of them would be served by one name")
+            folders = [weights.fetch(name, settings.cache_dir, say) for name in settings.models]
+            files = dict(zip(names, folders, strict=True))
             model, *also = files
             warden = "on" if settings.warden == "auto" else settings.warden
             served = dataclasses.replace(settings, model=model, also=",".join(also), port=port, warden=warden)
-            launch = prepare_launch(served, installation, files, folder)
+            launch = prepare_launch(served, installation, files, folder, ports=ports)
             return _run(_up(served, launch, listener, say))
 
 

@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -103,3 +104,22 @@ def test_a_file_that_may_be_read_again_is_read_again(tmp_path: Path) -> None:
     assert not keys.refresh()
     path.chmod(0o640)
     assert keys.refresh()
+
+
+def test_a_file_that_could_not_be_read_is_read_at_the_next_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "keys"
+    user = add_key(path, "shop", is_admin=False, max_keys=10)
+    keys = opened(path)
+    path.write_text("")
+
+    def refuse(self: Path) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patched, pytest.raises(KeyFileError):
+        patched.setattr(Path, "open", refuse)
+        keys.refresh()
+    assert keys.refresh()
+    with pytest.raises(Unauthorized):
+        keys.require(user)

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import io
 import shutil
 import signal
 import sys
@@ -96,7 +97,26 @@ def _input(path: str) -> Iterator[BinaryIO]:
 @contextmanager
 def _output(path: Path | None) -> Iterator[TextIO]:
     if path is None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # a terminal need not know every letter
         yield sys.stdout
         return
-    with path.open("w", encoding="utf-8") as file:
-        yield file
+    with path.open("a", encoding="utf-8") as file:
+        yield _Afresh(file)
+
+
+class _Afresh(io.TextIOBase, TextIO):
+    """A file whose old content stays until there is a first text to write over it."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._begun = False
+
+    def write(self, text: str) -> int:
+        if not self._begun:
+            self._file.truncate(0)
+            self._begun = True
+        return self._file.write(text)
+
+    def flush(self) -> None:
+        self._file.flush()

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 import aiohttp
 
-from gateway.client.service import Service, refusal
+from gateway.client.service import CONNECT_TIMEOUT_S, Service, refusal
 from gateway.client.tape import BYTES_PER_S, Tape
 from gateway.remote import RefusedError
 
@@ -97,9 +97,11 @@ class Live:
             names = ("session_id", "resume_token")
             resume = {name: self._session[name] for name in names} | {"last_utterance": str(self._last_utterance)}
         try:
-            async with http.ws_connect(
-                f"{self._service.url}/v1/stream", params=resume, heartbeat=_HEARTBEAT_S, max_msg_size=0
-            ) as socket:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                socket = await http.ws_connect(
+                    f"{self._service.url}/v1/stream", params=resume, heartbeat=_HEARTBEAT_S, max_msg_size=0
+                )
+            async with socket:
                 if not resume:
                     await socket.send_json({"type": "configure", **self._options})
                 await self._listen(socket)

@@ -10,7 +10,7 @@ import aiohttp
 
 from gateway.remote import RefusedError
 
-_CONNECT_TIMEOUT_S: Final = 10.0
+CONNECT_TIMEOUT_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Service:
     async def connection(self) -> AsyncIterator[aiohttp.ClientSession]:
         """What requests go through. Raises RefusedError for a service that does not answer."""
         headers = {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
-        timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT_TIMEOUT_S)
+        timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT_S)
         try:
             async with aiohttp.ClientSession(headers=headers, timeout=timeout) as http:
                 yield http

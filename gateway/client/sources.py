@@ -42,8 +42,9 @@ async def file(path: Path) -> AsyncIterator[bytes]:
 
 async def standard_input() -> AsyncIterator[bytes]:
     """Raw samples, as a recorder writes them to a pipe."""
-    if not stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):
-        # A file never lets its reader wait.
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or sys.stdin.isatty()):
+        # Nothing else lets its reader wait.
         while data := sys.stdin.buffer.read(BYTES_PER_S):
             yield data
         return

@@ -1,12 +1,13 @@
 """What tritonserver is started with: its model repository, environment, ports and command line."""
 
 import contextlib
+import fcntl
 import os
 import shutil
 import socket
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -60,14 +61,16 @@ def prepare_launch(
     weights: Mapping[str, Path],
     run_dir: Path,
     *,
+    ports: Sequence[int] = (),
     source: Path | None = None,
 ) -> Launch:
     """Writes the runtime repository into `run_dir` and returns how to start Triton on it.
 
-    `weights` gives a folder for each id to serve; `source` is the model's folder, Tritone's own by default.
+    `weights` gives a folder for each id to serve; `ports` are those of `triton_ports`, any three by default; `source`
+    is the model's folder, Tritone's own by default.
     """
     build_repository(run_dir, source or model_source(), weights)
-    http_port, grpc_port, metrics_port = free_ports(_HTTP_PORT, _GRPC_PORT, _METRICS_PORT)
+    http_port, grpc_port, metrics_port = ports or free_ports(0, 0, 0)
     command = [
         str(installation.server),
         f"--model-repository={run_dir / 'models'}",
@@ -146,6 +149,30 @@ def libpython_folder() -> Path | None:
         if (folder / name).is_file():
             return folder
     return None
+
+
+@contextlib.contextmanager
+def triton_ports(locks: Path, *, avoid: int) -> Iterator[list[int]]:
+    """Ports for HTTP, gRPC and metrics that nobody listens on, nor will: other starts leave them alone for the block.
+
+    Triton itself listens only once its models are loaded. `avoid` is the gateway's own.
+    """
+    with contextlib.ExitStack() as held:
+        yield free_ports(
+            *(
+                port if port != avoid and _reserved(locks, port, held) else 0
+                for port in (_HTTP_PORT, _GRPC_PORT, _METRICS_PORT)
+            )
+        )
+
+
+def _reserved(locks: Path, port: int, held: contextlib.ExitStack) -> bool:
+    lock = held.enter_context((locks / f"triton-{port}.lock").open("w"))
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def free_ports(*preferred: int) -> list[int]:

@@ -6,11 +6,14 @@ with the process, so a prefix whose lock can be had is nobody's, whatever proces
 
 import fcntl
 import os
+import re
+from contextlib import suppress
 from pathlib import Path
 
 _SHM_DIR = Path("/dev/shm")  # noqa: S108 - where shm_open(3) keeps regions, not a temporary file of ours
 _FAMILY = "tritone_"
 _LOCK_SUFFIX = "owner"
+_OWNER = re.compile(rf"{_FAMILY}\d+_[0-9a-f]{{8}}_{_LOCK_SUFFIX}")
 
 
 class ShmPrefix:
@@ -36,15 +39,13 @@ class ShmPrefix:
 
 def remove_ownerless_regions() -> None:
     """Removes the regions of every supervisor that is gone."""
-    for path in _SHM_DIR.glob(f"{_FAMILY}*_{_LOCK_SUFFIX}"):
-        try:
-            lock = _lock(path, 0)
-        except OSError:
-            continue
-        if lock >= 0:
-            _remove(path.name.removesuffix(_LOCK_SUFFIX), keep=path)
-            path.unlink(missing_ok=True)
-            os.close(lock)
+    for path in _SHM_DIR.iterdir():
+        # Anybody may make files there, of any name.
+        with suppress(OSError):
+            if _OWNER.fullmatch(path.name) and path.lstat().st_uid == os.getuid() and (lock := _lock(path, 0)) >= 0:
+                _remove(path.name.removesuffix(_LOCK_SUFFIX), keep=path)
+                path.unlink(missing_ok=True)
+                os.close(lock)
 
 
 def _lock(path: Path, flags: int) -> int:

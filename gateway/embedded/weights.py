@@ -115,7 +115,10 @@ def fetch(model: str, cache_dir: Path, say: Say) -> Path:
         return folder
     with locked(cache_dir / "weights" / f"{folder.name}.lock", say):
         if folder.is_dir():
-            damage = damage_of(folder, name, expected)
+            # Ours has sums of every file: without them it was not written to its end.
+            damage = damage_of(folder, name, expected) or (
+                "" if "model.bin" in _read_sums(folder) else f"{_SUMS} is empty"
+            )
             if not damage:
                 return folder
             say(f"the cached weights of {name} are damaged ({damage}): fetching them again")
@@ -135,7 +138,11 @@ def damage_of(folder: Path, name: str, expected: dict[str, str]) -> str:
     for pattern in required:
         if not any(folder.glob(pattern)):
             return f"{pattern} is missing"
-    for file, sha256 in (_read_sums(folder) | expected).items():
+    try:
+        sums = _read_sums(folder)
+    except ValueError:
+        return f"{_SUMS} is no list of sums"
+    for file, sha256 in (sums | expected).items():
         if not (folder / file).is_file():
             return f"{file} is missing"
         if sha256_of(folder / file) != sha256:

@@ -138,6 +138,7 @@ def test_a_signal_while_triton_starts_leaves_nothing(up: Up, cache: Path) -> Non
     ("arguments", "code", "line"),
     [
         (("up", "--model", "nonsense"), 1, "tritone: model: unknown model 'nonsense': choose tiny.en"),
+        (("up", "--model", "base", "--also", "/srv/base"), 1, "tritone: model: /srv/base has no model.bin"),
         (("up", "--port", "eighty"), 2, "tritone: --port: 'eighty' is not a whole number"),
         (
             ("serve", "--host", "0.0.0.0", "--port", "0"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from gateway.embedded.launch import LOOPBACK, Launch, free_ports, prepare_launch
+from gateway.embedded.launch import LOOPBACK, Launch, free_ports, prepare_launch, triton_ports
 from gateway.embedded.report import SetupError
 from gateway.embedded.server import EmbeddedTriton
 from gateway.embedded.wheel import TritonInstallation
@@ -153,6 +153,13 @@ def test_a_taken_port_is_replaced_by_a_free_one() -> None:
         found = free_ports(port, port)
     assert port not in found
     assert len(set(found)) == 2
+
+
+def test_two_starts_do_not_get_the_same_ports(tmp_path: Path) -> None:
+    with triton_ports(tmp_path, avoid=8001) as first, triton_ports(tmp_path, avoid=9000) as second:
+        assert 8001 not in first
+        assert not set(first) & set(second)
+        assert len({*first, *second}) == 6
 
 
 def test_the_stub_gets_no_setting_of_the_gateway(

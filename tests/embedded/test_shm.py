@@ -51,3 +51,17 @@ def test_what_is_not_ours_is_left_alone() -> None:
         assert foreign.exists()
     finally:
         foreign.unlink()
+
+
+def test_a_name_that_anybody_can_make_removes_nothing() -> None:
+    ours = ShmPrefix()
+    region, bait = SHM / f"{ours.text}region", SHM / "tritone_*_owner"
+    region.write_bytes(b"x")
+    bait.write_bytes(b"")
+    try:
+        remove_ownerless_regions()
+        assert region.exists()
+    finally:
+        bait.unlink(missing_ok=True)
+        ours.remove_regions()
+        ours.release()

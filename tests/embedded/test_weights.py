@@ -83,6 +83,20 @@ def test_damaged_cached_weights_are_fetched_again(
     assert weights.damage_of(folder, "mini", {"model.bin": mini.sha256}) == ""
 
 
+@pytest.mark.parametrize("sums", [b"", b"\0" * 64, b"word"])
+def test_cached_weights_that_lost_their_sums_are_fetched_again(
+    mini: weights.PinnedModel, tmp_path: Path, said: list[str], sums: bytes
+) -> None:
+    shutil.copytree(tmp_path / "downloads", tmp_path / "kept")
+    folder = weights.fetch("mini", tmp_path, said.append)
+    (folder / "SHA256SUMS").write_bytes(sums)
+    shutil.rmtree(tmp_path / "downloads")
+    shutil.copytree(tmp_path / "kept", tmp_path / "downloads")
+    weights.fetch("mini", tmp_path, said.append)
+    assert b"model.bin" in (folder / "SHA256SUMS").read_bytes()
+    assert any("are damaged (SHA256SUMS is" in line for line in said)
+
+
 def test_damaged_weights_stay_out_of_use_when_they_can_not_be_fetched_again(
     mini: weights.PinnedModel, tmp_path: Path, said: list[str]
 ) -> None:
