@@ -19,7 +19,7 @@ _SETUP_FIELDS = ("model", "also", "cache_dir")
 # `up` starts its own Triton; `serve` looks for those of others.
 _ELSEWHERE_FIELDS = ("triton", "triton_metrics", "max_endpoints", "resolve_interval_s")
 _EMBEDDED_FIELDS = (
-    *("cache_dir", "device", "compute_type", "model_workers", "model_threads", "model_hang_limit_s"),
+    *("cache_dir", "device", "compute_type", "model_workers", "model_threads"),
     *("triton_ready_timeout_s", "triton_restart_min_s", "triton_restart_max_s"),
 )
 _KEY_FIELDS = ("api_keys", "max_api_keys")

@@ -90,6 +90,8 @@ def build_app(
             interim_wait_s=settings.partial_wait_s,
             long_permits=settings.long_file_permits,
             max_uploads=settings.max_uploads,
+            max_upload_bytes=settings.max_uploads_mib * MIB,
+            max_requests_per_key=settings.max_requests_per_key,
         )
     )
     app[TELEMETRY].watch(app[ADMISSION])

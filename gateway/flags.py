@@ -94,6 +94,8 @@ def _check(settings: Settings) -> Settings:
         raise SettingsError(
             f"--outbox-messages: at least {_RESUMED_MESSAGES} more than --session-replay, which are told all at once"
         )
+    if settings.max_upload_bytes > settings.max_uploads_mib * MIB:
+        raise SettingsError("--max-uploads-mib: at least one file of --max-upload-bytes")
     if settings.max_posted_bytes > settings.max_live_audio_mib * MIB // 2:
         raise SettingsError("--max-posted-bytes: at most half of --max-live-audio-mib, in which it is held")
     for name in ("file_segmenter", "stream_segmenter"):

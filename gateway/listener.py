@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import socket
+from collections.abc import Awaitable, Callable
 
 from aiohttp import http_exceptions, web
 
 from gateway.api.boundary import REQUEST_ID_HEADER, new_request_id
-from gateway.api.keys import SETTINGS, TELEMETRY
+from gateway.api.keys import OPEN_REQUESTS, SETTINGS, TELEMETRY
 from gateway.api.replies import error_response
 from gateway.core.errors import BadRequest
 
@@ -57,6 +58,16 @@ class _Connection(web.RequestHandler):
         )
         self._app = app
 
+    async def _handle_request(
+        self,
+        request: web.BaseRequest,
+        start_time: float | None,
+        request_handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+    ) -> tuple[web.StreamResponse, bool]:
+        """From a request's head to the last byte of its answer."""
+        with self._app[OPEN_REQUESTS].one_more():
+            return await super()._handle_request(request, start_time, request_handler)
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -78,8 +89,9 @@ class _Connection(web.RequestHandler):
         telemetry = self._app[TELEMETRY]
         telemetry.requests.labels("none", str(status)).inc()
         telemetry.errors.labels(error.reason).inc()
-        logger.info("request", extra={"fields": {"status": status, "code": error.reason}})
+        request_id = new_request_id()
+        logger.info("request", extra={"fields": {"request_id": request_id, "status": status, "code": error.reason}})
         answer = error_response(error)
-        answer.headers[REQUEST_ID_HEADER] = new_request_id()
+        answer.headers[REQUEST_ID_HEADER] = request_id
         answer.force_close()
         return answer

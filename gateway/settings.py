@@ -80,6 +80,10 @@ class Settings:
     )
     keepalive_s: float = _setting(20.0, "how long an idle connection is kept", unit="seconds", low=0)
 
+    max_uploads_mib: int = _setting(4096, "uploads: files on their way or inside, all together", unit="MiB", low=1)
+    max_requests_per_key: int = _setting(
+        256, "uploads and requests at once of one key, or of one address without keys", low=1
+    )
     max_uploads: int = _setting(256, "files that may be on their way to us at once", low=1)
     max_requests: int = _setting(64, "files that may be transcribed at once", low=1)
     permits: int = _setting(16, "utterances in Triton at once, of all requests", low=1)
@@ -153,9 +157,9 @@ class Settings:
     model_threads: int = _setting(0, "embedded Triton: threads of one worker; 0 by cores", low=0)
     model_hang_limit_s: float = _setting(
         60.0,
-        "embedded Triton: a model that works for so long without a result ends itself; large ones on a CPU need more",
+        "a model that works for so long without a result ends itself; large ones on a CPU need more",
         unit="seconds",
-        low=1,
+        low=5,
     )
     triton_ready_timeout_s: float = _setting(180.0, "embedded Triton: time to get ready", unit="seconds", low=1)
     triton_restart_min_s: float = _setting(

@@ -113,6 +113,8 @@ class Telemetry:
         counts = (
             ("tritone_uploads_in_progress", "Files on their way", lambda: admission.uploads),
             ("tritone_uploads_limit", "Files that may be on their way", lambda: admission.limits.max_uploads),
+            ("tritone_upload_bytes_held", "Bytes of files on their way or inside", lambda: admission.upload_bytes),
+            ("tritone_upload_bytes_limit", "Bytes there may be", lambda: admission.limits.max_upload_bytes),
             ("tritone_requests_in_progress", "Requests inside", lambda: admission.requests),
             ("tritone_requests_limit", "Requests that may be inside", lambda: admission.limits.max_requests),
             ("tritone_utterances_in_flight", "Utterances in Triton", lambda: admission.in_flight),

@@ -56,6 +56,7 @@ def test_the_help_names_every_setting_with_default_unit_and_variable() -> None:
         ),
         (("--allow-origins", "shop.example"), {}, "--allow-origins or TRITONE_ALLOW_ORIGINS: 'shop.example' is not"),
         (("--outbox-messages", "35"), {}, "--outbox-messages: at least 4 more than --session-replay"),
+        (("--max-uploads-mib", "149"), {}, "--max-uploads-mib: at least one file"),
         (("--max-live-audio-mib", "31"), {}, "--max-posted-bytes: at most half of --max-live-audio-mib"),
         (("--file-stop-score", "0.9"), {}, "--file-... or TRITONE_FILE_...: start_score and stop_score"),
     ],

@@ -11,7 +11,7 @@ from aiohttp import HttpVersion11, WSCloseCode, hdrs, web
 from aiohttp.typedefs import Handler
 
 from gateway.api.events import EVENTS, EventStream
-from gateway.api.keys import API_KEY, OPEN_REQUESTS, REQUEST_ID, SOCKET, TELEMETRY
+from gateway.api.keys import API_KEY, REQUEST_ID, SESSION_ID, SOCKET, TELEMETRY
 from gateway.api.replies import bug_response, error_response, http_error_response
 from gateway.core.errors import IdleTimeout, TritoneError
 from gateway.telemetry import request_id_var
@@ -37,8 +37,7 @@ async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse
     code: str | None = None
     status = CLIENT_LEFT
     try:
-        with request.app[OPEN_REQUESTS].one_more():
-            response, code = await _answer(request, handler)
+        response, code = await _answer(request, handler)
         status = response.status
         return response
     except asyncio.CancelledError:
@@ -121,6 +120,7 @@ def _record(request: web.Request, status: int, code: str | None, elapsed_s: floa
         "status": status,
         "ms": round(elapsed_s * 1000, 1),
         "code": code,
+        "session_id": request.get(SESSION_ID),
         "key": key.name if (key := request.get(API_KEY)) else None,
     }
     logger.log(level, "request", extra={"fields": fields})

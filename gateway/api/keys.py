@@ -32,4 +32,5 @@ API_KEYS = web.AppKey("api_keys", KeyFile)
 
 REQUEST_ID = web.RequestKey("request_id", str)
 API_KEY = web.RequestKey("api_key", ApiKey)
+SESSION_ID = web.RequestKey("session_id", str)
 SOCKET = web.RequestKey("socket", web.WebSocketResponse)

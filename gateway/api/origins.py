@@ -14,7 +14,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
-_EXPOSED = "x-request-id, x-should-retry, Retry-After"
+_EXPOSED = "x-request-id, x-should-retry, x-filtered, Retry-After"
 _MAX_AGE_S = 600
 _NO_CONTENT = 204
 # OpenAI's SDK brings a dozen headers of its own.

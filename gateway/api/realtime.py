@@ -123,7 +123,7 @@ def _config(app: web.Application, options: RealtimeOptions) -> SessionConfig:
         interim_results=True,
         partial_interval_ms=settings.partial_interval_ms,
     )
-    return replace(options, model=model).session_config(base)
+    return app[LIVE].shared.limits.checked(replace(options, model=model).session_config(base))
 
 
 def _json(data: str | bytes) -> object:

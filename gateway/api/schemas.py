@@ -153,7 +153,7 @@ STREAM_QUERY: Mapping[str, Schema] = {
     "max_utterance_ms": whole(stream_messages.MIN_UTTERANCE_MS, MAX_UTTERANCE_MS),
     "audio_context_ms": whole(0, MAX_AUDIO_CONTEXT_MS),
     "last_utterance": whole(-1, stream_messages.MAX_UTTERANCE_NUMBER),
-    **dict.fromkeys(("interim_results", "word_timestamps", "text_context", "quality"), FLAG),
+    **dict.fromkeys(("interim_results", "word_timestamps", "language_lock", "text_context", "quality"), FLAG),
     "filters": {**TEXT, "description": f"{', '.join(Filter)}, divided by commas"},
 }
 REALTIME_QUERY: Mapping[str, Schema] = {"intent": {"const": "transcription"}, "model": NAME}

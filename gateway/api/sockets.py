@@ -8,7 +8,7 @@ from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
 
 from gateway.api.boundary import REQUEST_ID_HEADER
 from gateway.api.half_close import HalfClose, watch_half_close
-from gateway.api.keys import DRAINING, FLEET, REQUEST_ID, SETTINGS, SOCKET, STOPPING, TELEMETRY
+from gateway.api.keys import DRAINING, FLEET, REQUEST_ID, SESSION_ID, SETTINGS, SOCKET, STOPPING, TELEMETRY
 from gateway.api.replies import REPLIES
 from gateway.core.errors import BadRequest, IdleTimeout, ShuttingDown, TritoneError
 from gateway.core.live.effects import Errored
@@ -34,13 +34,28 @@ class Door(Protocol):
         ...
 
 
+# What aiohttp closes with by itself, without a word.
+_REASONS = {
+    WSCloseCode.PROTOCOL_ERROR: b"protocol_error",
+    WSCloseCode.INVALID_TEXT: b"invalid_utf8",
+    WSCloseCode.MESSAGE_TOO_BIG: b"message_too_big",
+}
+
+
+class _Socket(web.WebSocketResponse):
+    """Every close that is an error has a reason."""
+
+    async def close(self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True) -> bool:
+        return await super().close(code=code, message=message or _REASONS.get(WSCloseCode(code), b""), drain=drain)
+
+
 def websocket(request: web.Request, *, protocols: Iterable[str] = ()) -> web.WebSocketResponse:
     """A socket for `request`, not yet opened: until `accept` an error is an HTTP answer.
 
     Raises BadRequest, ShuttingDown, ModelUnavailable.
     """
     settings = request.app[SETTINGS]
-    socket = web.WebSocketResponse(
+    socket = _Socket(
         timeout=settings.close_timeout_s,
         autoclose=False,
         heartbeat=settings.heartbeat_s,
@@ -98,6 +113,7 @@ async def converse(
     Leaves the session as it should be: ended, or waiting for its client to come back.
     """
     outbox, reason = door.outbox, "bug"
+    request[SESSION_ID] = door.live.identity.id
     try:
         async with asyncio.TaskGroup() as group:
             reading = group.create_task(_read(socket, half, door, first))

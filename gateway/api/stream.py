@@ -128,7 +128,7 @@ def _config(app: web.Application, options: StreamOptions) -> SessionConfig:
     base = SessionConfig(
         model=model, segmenter=settings.stream_segmenter, partial_interval_ms=settings.partial_interval_ms
     )
-    return replace(options, model=model).session_config(base)
+    return app[LIVE].shared.limits.checked(replace(options, model=model).session_config(base))
 
 
 def _wire(message: Message) -> Iterable[Mapping[str, Any]]:

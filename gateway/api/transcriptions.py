@@ -21,6 +21,8 @@ from gateway.core.stitching import FileTranscript, Part, added
 from gateway.dispatch import Job, Listener, nobody
 from gateway.file_cuts import FileCuts
 
+# Text, srt and vtt have no other place to say why something was left out.
+FILTERED_HEADER = "x-filtered"
 CONTENT_TYPES = {ResponseFormat.SRT: "application/x-subrip", ResponseFormat.VTT: "text/vtt"}
 
 
@@ -36,7 +38,7 @@ async def translations(request: web.Request) -> web.StreamResponse:
 
 async def _reply(request: web.Request, task: Task) -> web.StreamResponse:
     app = request.app
-    with entered(app) as entrance:
+    with entered(request) as entrance:
         started_at_s = time.monotonic()
         async with received(request, app[SETTINGS]) as upload:
             entrance.uploaded()
@@ -52,7 +54,9 @@ async def _reply(request: web.Request, task: Task) -> web.StreamResponse:
     if form.response_format is ResponseFormat.JSON:
         return json_response(as_json(transcript, judged=form.quality))
     content_type = CONTENT_TYPES.get(form.response_format, "text/plain")
-    return web.Response(text=as_text(transcript, form.response_format), content_type=content_type)
+    left_out = ", ".join(dict.fromkeys(each.reason for each in transcript.filtered))
+    headers = {FILTERED_HEADER: left_out} if left_out else None
+    return web.Response(text=as_text(transcript, form.response_format), content_type=content_type, headers=headers)
 
 
 async def _streamed(request: web.Request, upload: Upload, form: TranscriptionForm, model: str) -> web.StreamResponse:

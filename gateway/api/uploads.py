@@ -1,6 +1,7 @@
 """Receives an upload at a bounded pace: the file into an unlinked temporary file, the fields into memory."""
 
 import asyncio
+import errno
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable
@@ -10,12 +11,14 @@ from typing import TypeVar
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import BadHttpMessage
 
+from gateway.api.keys import ADMISSION
 from gateway.api.multipart import FILE_FIELD, Form, FormLimits, Upload, too_large
 from gateway.core.errors import BadAudio, BadRequest, IdleTimeout
 from gateway.settings import Settings
 
 T = TypeVar("T")
 
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 # Part headers and boundaries, over what the file and the fields hold.
 _FORM_OVERHEAD_BYTES = 64 * 1024
 
@@ -24,8 +27,10 @@ _FORM_OVERHEAD_BYTES = 64 * 1024
 async def received(request: web.Request, settings: Settings) -> AsyncIterator[Upload]:
     """The form of `request`; its file is gone afterwards, whatever happens.
 
-    Raises BadRequest (no or damaged form), BadAudio (empty file), AudioTooLong (too many bytes), IdleTimeout (slow).
+    Raises BadRequest (no or damaged form), BadAudio (empty file), AudioTooLong (too many bytes), IdleTimeout (slow),
+    Overloaded (no room for it).
     """
+    admission, kept_bytes = request.app[ADMISSION], 0
     limits = FormLimits(settings.max_upload_bytes, settings.max_field_bytes)
     with tempfile.TemporaryFile(prefix="tritone-") as file:
         upload = Upload(file)
@@ -39,16 +44,28 @@ async def received(request: web.Request, settings: Settings) -> AsyncIterator[Up
                 # What follows the last part has no limit of its own.
                 if request.content.total_bytes > most_bytes:
                     raise too_large(limits)
+                admission.keep(len(data))
+                kept_bytes += len(data)
                 form.write(data)
+            form.finish()
+            _check_file(upload)
+            file.seek(0)
+            yield upload
         except (BadHttpMessage, web.RequestPayloadError) as error:
             raise BadRequest("The body is damaged.", code="invalid_form") from error
-        form.finish()
-        if upload.file_bytes is None:
-            raise BadRequest("The form has no file.", code="missing_required_parameter", param=FILE_FIELD)
-        if not upload.file_bytes:
-            raise BadAudio("The file is empty.", param=FILE_FIELD)
-        file.seek(0)
-        yield upload
+        except OSError as error:
+            if error.errno not in _DISK_FULL:
+                raise
+            raise admission.overloaded("its disk has no room for uploads") from error
+        finally:
+            admission.drop(kept_bytes)
+
+
+def _check_file(upload: Upload) -> None:
+    if upload.file_bytes is None:
+        raise BadRequest("The form has no file.", code="missing_required_parameter", param=FILE_FIELD)
+    if not upload.file_bytes:
+        raise BadAudio("The file is empty.", param=FILE_FIELD)
 
 
 class Pace:

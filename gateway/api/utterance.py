@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 async def utterance(request: web.Request) -> web.Response:
     """The text of one piece of audio, of any length; with a `session_id`, in the context of those before it."""
     app = request.app
-    with entered(app) as entrance:
+    with entered(request) as entrance:
         arrived_at_s = time.monotonic()
         async with _received(request) as (received, file):
             entrance.uploaded()

@@ -1,13 +1,14 @@
 """Who may come in, who may use the model, and when the others should come back: counts and limits, no waiting."""
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from types import TracebackType
 from typing import Self
 
-from gateway.core.errors import Overloaded
+from gateway.core.errors import Overloaded, QuotaExceeded
 
 # An exponential mean over about the last 20 utterances follows a change of load within seconds.
 _MEAN_WEIGHT = 0.1
@@ -31,7 +32,7 @@ class Lane(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
-    """Uploads and requests at once, utterances in the model at once, and what may wait for the model.
+    """Uploads and requests at once, altogether and of one caller, utterances in the model, and what may wait for it.
 
     An interim result is let in only while fewer than `interim_permits` utterances are in the model that are not of long
     files, and waits `interim_wait_s` at most for that. Long files have `long_permits` while others are here.
@@ -45,6 +46,8 @@ class AdmissionLimits:
     interim_wait_s: float = 0.5
     long_permits: int = 2
     max_uploads: int = 256
+    max_upload_bytes: int = 4 * 1024**3
+    max_requests_per_key: int = 256
 
 
 class Permit:
@@ -87,7 +90,9 @@ class Admission:
     def __init__(self, limits: AdmissionLimits) -> None:
         self.limits = limits
         self.uploads = 0
+        self.upload_bytes = 0
         self.requests = 0
+        self._requests_of: Counter[str] = Counter()
         self.sessions = 0
         self.waiting = 0
         self.waiting_audio_s = 0.0
@@ -145,6 +150,23 @@ class Admission:
         if ahead >= self.limits.permits and _MARGIN * (ahead + 1) * (self._interval_s or 0.0) > budget_s:
             raise self.overloaded("what waits already takes longer than this request may")
 
+    def claim(self, caller: str) -> Permit:
+        """One of the requests that a caller may have open. Raises QuotaExceeded."""
+        if self._requests_of[caller] >= self.limits.max_requests_per_key:
+            raise QuotaExceeded("You have too many requests open.", retry_after_s=self.retry_after_s)
+        self._requests_of[caller] += 1
+        return Permit(lambda: self._unclaim(caller))
+
+    def keep(self, upload_bytes: int) -> None:
+        """Counts more bytes of an upload, until they are dropped. Raises Overloaded when all together are too many."""
+        if self.upload_bytes + upload_bytes > self.limits.max_upload_bytes:
+            raise self.overloaded("there is no room for more uploads")
+        self.upload_bytes += upload_bytes
+
+    def drop(self, upload_bytes: int) -> None:
+        """So many bytes of an upload are gone."""
+        self.upload_bytes -= upload_bytes
+
     def arrive(self) -> Permit:
         """Lets a request begin its upload, which may be slow and takes no place of those inside. Raises Overloaded."""
         if reason := self.full:
@@ -196,6 +218,11 @@ class Admission:
     def overloaded(self, reason: str) -> Overloaded:
         """The refusal, with the time after which to come back."""
         return Overloaded(f"The service is at its limit: {reason}.", retry_after_s=self.retry_after_s)
+
+    def _unclaim(self, caller: str) -> None:
+        self._requests_of[caller] -= 1
+        if not self._requests_of[caller]:
+            del self._requests_of[caller]
 
     def _arrived(self) -> None:
         self.uploads -= 1

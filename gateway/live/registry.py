@@ -12,7 +12,7 @@ from functools import partial
 from gateway.core.admission import Admission, Permit
 from gateway.core.errors import BadRequest, NotFound, QuotaExceeded, ShuttingDown, TritoneError, Unauthorized
 from gateway.core.live.session_config import SessionConfig
-from gateway.live.session import Identity, LiveSession
+from gateway.live.session import BUG, Identity, LiveSession
 from gateway.live.shared import Shared
 from gateway.telemetry import Telemetry
 
@@ -38,6 +38,7 @@ class Registry:
         self._admission = admission
         self._sessions: dict[str, LiveSession] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._draining = False
         self._nobodys_token = secrets.token_urlsafe(24)
 
     def __len__(self) -> int:
@@ -70,7 +71,9 @@ class Registry:
         return Permit(partial(self._leave, caller, self._admission.attend()))
 
     async def open(self, seat: Permit, config: SessionConfig, *, door: str, name: str | None = None) -> LiveSession:
-        """A new session, which takes `seat` over. Raises BadRequest where there is one of this name."""
+        """A new session, which takes `seat` over. Raises BadRequest where there is one of this name, ShuttingDown."""
+        if self._draining:
+            raise ShuttingDown("The service is stopping.")
         session_id = name or f"sess_{secrets.token_hex(12)}"
         if session_id in self._sessions:
             raise BadRequest("There is a session of this name.", code="session_exists", param="session_id")
@@ -103,7 +106,11 @@ class Registry:
         return self._sessions[session_id]
 
     def drain(self, *, within_s: float) -> None:
-        """Lets every session answer what it has and close; who waits for a client has nobody to answer."""
+        """Lets every session answer what it has and close; who waits for a client has nobody to answer.
+
+        No other is opened, by a client that is connected already, either.
+        """
+        self._draining = True
         for session in self.sessions:
             if session.attached:
                 session.finish(ShuttingDown("The service is stopping."), within_s=within_s)
@@ -148,4 +155,4 @@ class Registry:
         bug = None if task.cancelled() else task.exception()
         if bug is not None:
             logger.error("a bug ended this session", exc_info=bug)
-        session.end("bug", TritoneError("Internal error."))
+        session.end(BUG, TritoneError("Internal error."))

@@ -34,6 +34,7 @@ from gateway.live.shared import Shared
 
 TICK_S = 0.5
 SAMPLE_BYTES = 2
+BUG = "bug"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,13 +184,19 @@ class LiveSession:
         await self._quiet.wait()
 
     def end(self, reason: str, error: TritoneError | None = None) -> None:
-        """Lets go of everything, at once. The first reason counts; `error` is told if the client is still there."""
+        """Lets go of everything, at once. The first reason counts.
+
+        A client that is still there is told `error`, and what failed by it. Of a session with a bug nothing is asked.
+        """
         if self.end_reason is not None:
             return
         self.end_reason = reason
+        if self._outbox is not None and error is not None and not self.finished:
+            told = [Notify(Errored(error))] if reason == BUG else self._session.break_off(error, now_s=time.monotonic())
+            for effect in told:
+                if isinstance(effect, Notify):
+                    self._tell(effect.message)
         if self._outbox is not None:
-            if error is not None:
-                self._outbox.tell(Errored(error))
             self._outbox.close(error)
         self._outbox = None
         self._session.abort()

@@ -196,6 +196,17 @@ async def test_what_a_filter_takes_out_is_told(gateway: Gateway, response_format
     assert "uh" not in events.replace('"filtered":[{"reason":"fillers","text":"uh,"}]', "")
 
 
+@pytest.mark.parametrize("response_format", ["text", "srt", "vtt"])
+async def test_a_format_without_a_place_for_it_says_in_a_header_that_something_is_left_out(
+    gateway: Gateway, response_format: str
+) -> None:
+    reply, _ = await post(gateway, form(wav(2.0), response_format=response_format))
+    assert "x-filtered" not in reply.headers
+    gateway.backend.left_out = Filtered("cut_off", "")
+    reply, _ = await post(gateway, form(wav(2.0), response_format=response_format))
+    assert reply.headers["x-filtered"] == "cut_off"
+
+
 async def test_what_the_model_left_out_is_told_too(gateway: Gateway) -> None:
     gateway.backend.left_out = Filtered("no_speech", "Thank you.")
     _, told = await post(gateway, form(wav(0.5)))

@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import io
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
@@ -86,6 +87,38 @@ async def test_a_declared_size_over_the_limit_is_refused_unread(start: Start) ->
     async with start(max_upload_bytes=1000) as gateway:
         reply, answer = await post(gateway, form(b"x" * 200_000))
         assert (reply.status, answer["error"]["code"], answer["error"]["param"]) == (413, "file_too_large", "file")
+
+
+async def test_uploads_together_have_so_much_room(start: Start) -> None:
+    async with start(max_uploads_mib=1) as gateway:
+        reply, body = await post(gateway, form(wav(60.0)))
+        assert (reply.status, body["error"]["code"]) == (503, "overloaded")
+        assert reply.headers["Retry-After"]
+        assert (await post(gateway, form(wav(0.5))))[0].status == 200
+        assert gateway.app[ADMISSION].upload_bytes == 0
+
+
+async def test_one_caller_has_so_many_requests(start: Start) -> None:
+    async with start(max_requests_per_key=1) as gateway:
+        gateway.backend.gate.clear()
+        asking = asyncio.create_task(post(gateway, form(wav(0.5))))
+        await gateway.backend.requests_are(1)
+        reply, body = await post(gateway, form(wav(0.5)))
+        assert (reply.status, body["error"]["code"]) == (429, "quota_exceeded")
+        assert reply.headers["Retry-After"]
+        other = asyncio.create_task(post(gateway, form(wav(0.5)), headers={"Authorization": "Bearer other"}))
+        await gateway.backend.requests_are(2)
+        gateway.backend.gate.set()
+        assert [reply.status for reply, _ in await asyncio.gather(asking, other)] == [200, 200]
+
+
+async def test_a_full_disk_is_no_bug(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(self: Form, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Form, "write", write)
+    reply, body = await post(gateway, form(wav(0.5)))
+    assert (reply.status, body["error"]["code"]) == (503, "overloaded")
 
 
 async def test_an_undeclared_size_is_counted(start: Start) -> None:

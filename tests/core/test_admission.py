@@ -1,7 +1,7 @@
 import pytest
 
 from gateway.core.admission import Admission, AdmissionLimits, Lane
-from gateway.core.errors import Overloaded
+from gateway.core.errors import Overloaded, QuotaExceeded
 
 
 def admission(*, max_requests: int = 2, permits: int = 2, waiting: int = 2, audio_s: float = 60.0) -> Admission:
@@ -30,6 +30,26 @@ def test_uploads_take_no_place_of_those_inside() -> None:
     gate.arrive()
     slow.release()
     assert (gate.uploads, gate.requests) == (1, 0)
+
+
+def test_one_caller_leaves_room_for_others() -> None:
+    gate = Admission(AdmissionLimits(9, 1, 1, 60, max_requests_per_key=1))
+    with gate.claim("a"):
+        with pytest.raises(QuotaExceeded):
+            gate.claim("a")
+        gate.claim("b").release()
+    with gate.claim("a"), pytest.raises(QuotaExceeded):
+        gate.claim("a")
+
+
+def test_uploads_have_so_much_room_together() -> None:
+    gate = Admission(AdmissionLimits(9, 1, 1, 60, max_upload_bytes=100))
+    gate.keep(60)
+    with pytest.raises(Overloaded):
+        gate.keep(41)
+    gate.keep(40)
+    gate.drop(100)
+    assert gate.upload_bytes == 0
 
 
 def test_permits_are_counted_and_given_back_once() -> None:

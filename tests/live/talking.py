@@ -116,6 +116,7 @@ class RawTalker:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
+        self.close_reason = ""
 
     async def send(self, opcode: int, payload: bytes, *, first_bits: int = 0x80, mask: bool = True) -> None:
         """One frame; the mask, where there is one, changes nothing."""
@@ -141,6 +142,7 @@ class RawTalker:
             except (asyncio.IncompleteReadError, ConnectionError):
                 return messages, None
             if opcode == 8:
+                self.close_reason = payload[2:].decode()
                 return messages, int.from_bytes(payload[:2], "big")
             if opcode == 1:
                 messages.append(json.loads(payload))

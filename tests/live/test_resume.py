@@ -4,6 +4,7 @@ import pytest
 
 from gateway.api.keys import LIVE
 from gateway.app import drained
+from gateway.core.errors import IdleTimeout
 from tests.live.talking import (
     BY_LENGTH,
     SECOND,
@@ -223,12 +224,13 @@ async def test_a_client_that_answers_no_ping_is_taken_for_lost(start: Start) -> 
 
 
 async def test_whoever_comes_back_too_late_is_told_why_it_ended(start: Start) -> None:
-    async with start(**BY_LENGTH, session_age_s=1.5) as gateway:
+    async with start(**BY_LENGTH) as gateway:
         async with talking(gateway) as first:
             await first.socket.send_bytes(tone(0.5))
             live = next(iter(gateway.app[LIVE].sessions))
             await eventually(lambda: live.account.audio_ms == 500)
             await break_off(gateway, first)
+        live.finish(IdleTimeout("It was too old.", code="session_expired"))
         await eventually(lambda: live.finished)
         async with talking(gateway, again(first)) as second:
             assert await second.rest() == 1008

@@ -1,4 +1,4 @@
-from tests.live.talking import BY_LENGTH, SECOND, STREAM, nothing_is_left, talking, tone
+from tests.live.talking import BY_LENGTH, SECOND, STREAM, counted, nothing_is_left, talking, tone
 from tests.serving import Start, get
 
 KEY = {"Authorization": "Bearer secret"}
@@ -34,6 +34,8 @@ async def test_an_operator_can_end_one(start: Start) -> None:
             assert await reply.json() == {"id": "mine", "object": "session", "deleted": True}
         assert await talker.rest() == 1001
         assert talker.of("error")[0]["code"] == "session_deleted"
+        assert [told["type"] for told in talker.told][-3:] == ["failed", "error", "session.closed"]
+        assert counted(gateway, "tritone_sessions_ended_total", reason="deleted") == 1
         await nothing_is_left(gateway)
         reply, body = await get(gateway, "/v1/sessions/mine")
         assert (reply.status, body["error"]["code"]) == (404, "session_not_found")

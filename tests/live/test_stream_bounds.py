@@ -26,6 +26,17 @@ async def test_a_client_that_says_nothing_at_first_is_told_and_closed(start: Sta
         assert 'tritone_sessions_refused_total{code="idle_timeout"} 1.0' in (await get(gateway, "/metrics"))[1]
 
 
+async def test_a_session_that_would_begin_after_the_end_is_refused(start: Start) -> None:
+    async with start(drain_s=5) as gateway, gateway.client.ws_connect(STREAM) as socket:
+        ending = asyncio.create_task(drained(gateway.app))
+        await eventually(gateway.app[DRAINING].is_set)
+        await socket.send_json({"type": "configure"})
+        talker = Talker(socket)
+        assert await talker.rest() == 1001
+        assert talker.of("error")[0]["code"] == "shutting_down"
+        await ending
+
+
 async def test_a_client_that_says_nothing_while_it_ends_is_told_so(start: Start) -> None:
     async with start(configure_timeout_s=0.3) as gateway, gateway.client.ws_connect(STREAM) as socket:
         gateway.app[DRAINING].set()
@@ -120,6 +131,8 @@ async def test_stopping_does_not_wait_for_ever(start: Start) -> None:
         await gateway.backend.requests_are(1)
         await drained(gateway.app)
         assert await talker.rest() == 1001
+        spoken = len(talker.of("speech.started"))
+        assert len(talker.of("final")) + len(talker.of("failed")) == spoken > 0
         await nothing_is_left(gateway)
 
 

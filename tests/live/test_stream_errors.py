@@ -76,23 +76,23 @@ async def test_half_a_sample_at_the_end_is_told(start: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    ("opcode", "payload", "options", "close_code"),
+    ("opcode", "payload", "options", "close_code", "reason"),
     [
-        (1, b"\xff\xfe", {}, 1007),
-        (2, bytes(70_000), {}, 1009),
-        (2, zlib.compress(bytes(50 << 20)), {"first_bits": 0xC0}, 1002),
-        (11, b"", {}, 1002),
-        (9, bytes(126), {}, 1002),
+        (1, b"\xff\xfe", {}, 1007, "invalid_utf8"),
+        (2, bytes(70_000), {}, 1009, "message_too_big"),
+        (2, zlib.compress(bytes(50 << 20)), {"first_bits": 0xC0}, 1002, "protocol_error"),
+        (11, b"", {}, 1002, "protocol_error"),
+        (9, bytes(126), {}, 1002, "protocol_error"),
     ],
 )
 async def test_what_is_no_websocket_frame_is_closed_by_its_code(
-    start: Start, opcode: int, payload: bytes, options: dict[str, object], close_code: int
+    start: Start, opcode: int, payload: bytes, options: dict[str, object], close_code: int, reason: str
 ) -> None:
     async with start(**BY_LENGTH, max_message_bytes=65_536) as gateway, talking_raw(gateway) as raw:
         await raw.send(2, tone(0.5))
         await raw.send(opcode, payload, **options)  # type: ignore[arg-type]  # wrong on purpose
         _, code = await raw.told()
-        assert code == close_code
+        assert (code, raw.close_reason) == (close_code, reason)
         await nothing_is_left(gateway)
 
 

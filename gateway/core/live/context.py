@@ -72,7 +72,7 @@ class Context:
             read = said_before(transcript, (len(samples) - length) / SAMPLE_RATE_HZ, text) if is_whole else ""
         self._sentence = last_sentence(read) if steady and (config.text_context or config.keeps_text) else ""
         self._tail = samples[len(samples) - length :].copy()
-        if text and config.options.language is None:
+        if text and config.language_lock and config.options.language is None:
             self._lock.heard(transcript)
 
 

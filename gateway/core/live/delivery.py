@@ -70,6 +70,11 @@ class Delivery:
         self.pending.sent(index).answer = error
         return self._advance(now_s)
 
+    def break_off(self, error: TritoneError, *, now_s: float) -> list[Effect]:
+        """Everything without an answer fails by `error`, now and from now on."""
+        self.broken_by = self.broken_by or error
+        return self._advance(now_s)
+
     def _advance(self, now_s: float) -> list[Effect]:
         effects: list[Effect] = []
         while True:

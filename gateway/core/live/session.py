@@ -199,6 +199,12 @@ class Session:
         self._error = error
         return self._hear(self._intake.finish(), now_s) + self._close_if_done()
 
+    def break_off(self, error: TritoneError, *, now_s: float) -> list[Effect]:
+        """Ends at once: what has no answer fails by `error`, and it is told with the account."""
+        self._error = error
+        effects = self._delivery.break_off(error, now_s=now_s) + self._hear(self._intake.finish(), now_s)
+        return effects + self._close()
+
     def abort(self) -> None:
         """Nobody is left to tell: what is on its way is thrown away and counted."""
         self._enter(Call.END)

@@ -22,9 +22,9 @@ _SEGMENTER = SegmenterConfig(max_utterance_ms=15_000)
 class SessionConfig:
     """What the client chose. A new one takes effect with the first utterance that starts after it.
 
-    `options.language` None locks the language in once it was detected. Without `endpointing` everything is speech, and
-    only `finalize` and `max_utterance_ms` cut. `audio_context_ms` of the utterance before is decoded again in front.
-    `keeps_text`: the text is remembered, for a config with `text_context` that follows.
+    `options.language` None locks the language in once it was detected, with `language_lock`. Without `endpointing`
+    everything is speech, and only `finalize` and `max_utterance_ms` cut. `audio_context_ms` of the utterance before is
+    decoded again in front. `keeps_text`: the text is remembered, for a config with `text_context` that follows.
     """
 
     model: str
@@ -33,6 +33,7 @@ class SessionConfig:
     endpointing: bool = True
     interim_results: bool = False
     partial_interval_ms: int = 700
+    language_lock: bool = True
     text_context: bool = False
     keeps_text: bool = False
     audio_context_ms: int = 0

@@ -33,7 +33,8 @@ MAX_UTTERANCE_NUMBER = 2**31
 _OPTIONS = frozenset(
     (
         *("model", "language", "prompt", "sample_rate", "encoding", "interim_results", "silence_ms"),
-        *("max_utterance_ms", "word_timestamps", "text_context", "audio_context_ms", "filters", "quality"),
+        *("max_utterance_ms", "word_timestamps", "text_context", "audio_context_ms", "language_lock"),
+        *("filters", "quality"),
     )
 )
 _START = frozenset({"session_id", "resume_token", "last_utterance"})
@@ -80,6 +81,7 @@ class StreamOptions:
     silence_ms: int = 500
     max_utterance_ms: int = 15_000
     word_timestamps: bool = False
+    language_lock: bool = True
     text_context: bool = True
     audio_context_ms: int = 0
     filters: frozenset[Filter] = frozenset()
@@ -96,6 +98,7 @@ class StreamOptions:
             ),
             segmenter=segmenter_of(base.segmenter, silence_ms=self.silence_ms, max_utterance_ms=self.max_utterance_ms),
             interim_results=self.interim_results,
+            language_lock=self.language_lock,
             text_context=self.text_context,
             audio_context_ms=self.audio_context_ms,
             filters=self.filters,
@@ -157,6 +160,7 @@ def _options(fields: Fields, current: StreamOptions) -> StreamOptions:
             "max_utterance_ms", current.max_utterance_ms, low=MIN_UTTERANCE_MS, high=MAX_UTTERANCE_MS
         ),
         word_timestamps=fields.flag("word_timestamps", current.word_timestamps),
+        language_lock=fields.flag("language_lock", current.language_lock),
         text_context=fields.flag("text_context", current.text_context),
         audio_context_ms=fields.integer("audio_context_ms", current.audio_context_ms, low=0, high=MAX_AUDIO_CONTEXT_MS),
         filters=fields.choices("filters", current.filters, Filter),

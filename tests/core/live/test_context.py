@@ -139,3 +139,9 @@ def test_each_kind_of_memory_is_forgotten_by_itself(audio: bool, text: bool, lef
     options = context.options(CONFIG)
     assert (options.prompt, options.language, len(context.lead(CONFIG))) == left
     assert context.empty == (audio and text)
+
+
+def test_without_the_lock_each_utterance_is_asked_for_its_language() -> None:
+    open_config = replace(CONFIG, language_lock=False)
+    heard = said("a", language="de", language_probability=0.9)
+    assert learned(heard, config=open_config).options(open_config).language is None

@@ -20,6 +20,7 @@ from gateway.core.live.effects import (
     PressureAction,
     SpeechBegan,
     SpeechEnded,
+    Transcribe,
 )
 from gateway.core.live.session import Session
 from gateway.core.live.states import TRANSITIONS, Call, State, following
@@ -286,6 +287,18 @@ def test_a_client_that_is_not_read_from_is_not_idle() -> None:
         driver.answer(index, said("x"))
     assert driver.wants_audio()
     assert driver.session.tick(driver.now_s + 1_001) == []
+
+
+def test_what_is_broken_off_fails_and_is_told() -> None:
+    driver = Driver(INTERIM)
+    driver.speak(SPEECH * 2 + "####")
+    error = ShuttingDown("The service is stopping.")
+    effects = driver.session.break_off(error, now_s=driver.now_s)
+    assert messages(effects, Failed) == [Failed(index, error) for index in range(3)]
+    assert [type(effect.message) for effect in effects if isinstance(effect, Notify)][-2:] == [Errored, Closed]
+    assert (driver.session.account.failed, driver.session.buffered_samples) == (3, 0)
+    assert not any(isinstance(effect, Transcribe) for effect in effects)
+    driver.session.abort()
 
 
 def test_abort_leaves_nothing() -> None:
