@@ -51,7 +51,7 @@ test-malformed: setup-dev ## send malformed input, ten times as much as `make te
 	TRITONE_MALFORMED_TIMES=10 $(BIN)/python -m pytest tests/malformed tests/integration/test_malformed.py \
 		--hypothesis-profile=default --timeout 1800
 
-check: setup-dev lint types imports test soak-short ## all that must be green before a commit
+check: setup-dev lint types imports test test-core soak-short ## all that must be green before a commit
 
 hook: ## let git call `make check` before each commit
 	git config core.hooksPath .githooks

@@ -74,10 +74,16 @@ class Keeper:
             limit_bytes=limits.resident_limit_bytes, min_interval_s=limits.recycle_interval_s, now_s=time.monotonic()
         )
         self._was_away = False
+        self._absent = False
         self._leftovers = 0
         self._canary_due = asyncio.Event()
         # One change of what is loaded at a time; whoever does not hold it leaves the process alone.
         self._control = asyncio.Lock()
+
+    @property
+    def idle(self) -> bool:
+        """Whether the model is not loaded, and nobody here wants it to be."""
+        return self.health.unloaded or (self._absent and not self._wanted)
 
     async def run(self) -> None:
         """Looks after the model until it is cancelled."""
@@ -97,6 +103,7 @@ class Keeper:
         sign = await self._triton.pulse(self.model, deadline=_within(_PULSE_TIMEOUT_S))
         if sign is Sign.ABSENT and await self._state() == LOADING:
             sign = Sign.LOADING
+        self._absent = sign is Sign.ABSENT
         if sign in _REASONS:
             self.health.trip(_REASONS[sign])
             self._was_away = self._was_away or sign is not Sign.UNREACHABLE
@@ -170,7 +177,7 @@ class Keeper:
     async def _feel_pulses(self) -> None:
         while True:
             await self.look()
-            is_awaited = self.health.problem and not self.health.unloaded
+            is_awaited = self.health.problem and not self.idle
             await asyncio.sleep(_RETRY_S if is_awaited else self._limits.pulse_interval_s)
 
     async def _send_canaries(self) -> None:

@@ -157,11 +157,11 @@ class Warden:
             await asyncio.sleep(_MEMORY_EVERY_S)
 
     def _has_room(self) -> bool:
-        """Whether one more can be watched; one that was unloaded is forgotten for it."""
+        """Whether one more can be watched; one that is not loaded is forgotten for it."""
         if len(self._keepers) < self._limits.max_models:
             return True
         for model, keeper in self._keepers.items():
-            if keeper.health.unloaded and model not in self._limits.models:
+            if keeper.idle and model not in self._limits.models:
                 del self._keepers[model]
                 if task := self._tasks_of.pop(model, None):
                     task.cancel()

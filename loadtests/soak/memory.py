@@ -22,6 +22,10 @@ MIB: Final = 1024 * 1024
 # Read from /metrics: what is held now. They must be exactly what they were.
 HELD: Final = (
     "tritone_requests_in_progress",
+    "tritone_uploads_in_progress",
+    "tritone_upload_bytes_held",
+    "tritone_contexts",
+    "tritone_open_requests",
     "tritone_utterances_in_flight",
     "tritone_utterances_waiting",
     "tritone_waiting_audio_seconds",

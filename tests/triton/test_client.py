@@ -1,11 +1,12 @@
 import time
+from typing import Any
 
 import numpy as np
 import pytest
 from tritonclient.utils import InferenceServerException
 
 from gateway.core import errors
-from gateway.core.admission import Permit
+from gateway.core.admission import Lane, Permit
 from gateway.core.audio import DecodeOptions, Task, Word
 from gateway.core.deadline import Deadline
 from gateway.core.recovery import Sign
@@ -82,6 +83,28 @@ def test_parameters_say_only_what_was_asked_for() -> None:
     assert parameters["temperature"] == 0.0
     assert type(parameters["task"]) is str
     assert (parameters["language"], parameters["task"], parameters["beam_size"]) == ("en", "translate", 5)
+
+
+@pytest.mark.parametrize(
+    ("lane", "urgent", "priority"), [(Lane.LIVE, True, 1), (Lane.FILE, None, 2), (Lane.LONG, None, 2)]
+)
+async def test_who_talks_goes_first(
+    monkeypatch: pytest.MonkeyPatch, lane: Lane, urgent: bool | None, priority: int
+) -> None:
+    asked: dict[str, Any] = {}
+
+    async def infer(*_: object, **options: Any) -> None:
+        asked.update(options)
+        raise InferenceServerException("Exceeds maximum queue size", "StatusCode.UNAVAILABLE")
+
+    transcriber = TritonTranscriber("127.0.0.1:1")
+    monkeypatch.setattr(transcriber._client, "infer", infer)
+    with pytest.raises(errors.Overloaded), Permit(lambda: None, lane=lane) as permit:
+        await transcriber.transcribe(
+            np.ones(16_000, np.int16), DecodeOptions(), model="base", request_id="r", deadline=soon(), permit=permit
+        )
+    assert (asked["parameters"].get("urgent"), asked["priority"]) == (urgent, priority)
+    await transcriber.close()
 
 
 def test_an_answer_becomes_a_transcript() -> None:
