@@ -140,7 +140,7 @@ class Keeper:
         self.health.loaded(wanted=True)
         async with self._control:
             await self._triton.load(self.model, deadline=_within(self._limits.load_timeout_s))
-            self._recycling.started(now_s=time.monotonic())
+            self._renewed()
         await self.health.available(_within(self._limits.load_timeout_s), wait_s=self._limits.canary_timeout_s)
 
     async def unload(self) -> None:
@@ -161,9 +161,15 @@ class Keeper:
                 self._telemetry.replacements.labels(self._triton.address, self.model, why, error.reason).inc()
                 raise
             finally:
-                self._recycling.started(now_s=time.monotonic())
+                self._renewed()
             self._telemetry.replacements.labels(self._triton.address, self.model, why, "ok").inc()
             self.health.suspected = True
+
+    def _renewed(self) -> None:
+        """There is a fresh process, or there will be, whose size nobody has seen."""
+        self._recycling.started(now_s=time.monotonic())
+        self.resident_bytes = None
+        self._telemetry.resident_bytes.remove_by_labels({"endpoint": self._triton.address, "model": self.model})
 
     async def weigh(self, resident_bytes: int) -> None:
         """Takes the size of the model's process, and replaces one that has grown over its limit."""
@@ -232,7 +238,7 @@ class Keeper:
                 self._limits.restart()
             else:
                 await self._load_afresh(step)
-            self._recycling.started(now_s=time.monotonic())
+            self._renewed()
         except TritoneError as error:
             outcome = error.reason
             logger.error("the model could not be restored", extra={"fields": fields | {"code": outcome}})

@@ -225,6 +225,9 @@ async def test_a_process_that_has_grown_is_replaced_and_not_at_once_again(backen
     await keeper.weigh(500)
     assert (keeper.resident_bytes, backend.orders) == (500, [])
     await keeper.weigh(1500)
+    # Nobody has seen the size of the fresh one.
+    assert keeper.resident_bytes is None
+    assert b"tritone_watched_resident_bytes{" not in keeper._telemetry.exposition()
     await keeper.weigh(1600)
     assert backend.orders == [("replace", "base")]
     assert keeper.health.problem is None
