@@ -33,12 +33,14 @@ def test_uploads_take_no_place_of_those_inside() -> None:
 
 
 def test_one_caller_leaves_room_for_others() -> None:
-    gate = Admission(AdmissionLimits(9, 1, 1, 60, max_requests_per_key=1))
+    gate = Admission(AdmissionLimits(9, 1, 1, 60, max_requests_per_key=2))
     with gate.claim("a"):
-        with pytest.raises(QuotaExceeded):
-            gate.claim("a")
-        gate.claim("b").release()
-    with gate.claim("a"), pytest.raises(QuotaExceeded):
+        with gate.claim("a"):
+            with pytest.raises(QuotaExceeded):
+                gate.claim("a")
+            gate.claim("b").release()
+        gate.claim("a").release()
+    with gate.claim("a"), gate.claim("a"), pytest.raises(QuotaExceeded):
         gate.claim("a")
 
 
