@@ -80,20 +80,7 @@ def build_app(
     app[OPENAPI] = orjson.dumps(openapi.document(settings))
     app[API_KEYS] = KeyFile(settings.api_key_file, admin_key=settings.admin_key, max_keys=settings.max_api_keys)
     app[TELEMETRY] = Telemetry()
-    app[ADMISSION] = Admission(
-        AdmissionLimits(
-            max_requests=settings.max_requests,
-            permits=settings.permits,
-            max_waiting_utterances=settings.max_waiting_utterances,
-            max_waiting_audio_s=settings.max_waiting_audio_s,
-            interim_permits=settings.partial_permits,
-            interim_wait_s=settings.partial_wait_s,
-            long_permits=settings.long_file_permits,
-            max_uploads=settings.max_uploads,
-            max_upload_bytes=settings.max_uploads_mib * MIB,
-            max_requests_per_key=settings.max_requests_per_key,
-        )
-    )
+    app[ADMISSION] = Admission(_admission_limits(settings))
     app[TELEMETRY].watch(app[ADMISSION])
     app[STOPPING] = asyncio.Event()
     app[DRAINING] = asyncio.Event()
@@ -234,6 +221,21 @@ async def _beside(work: Coroutine[None, None, None], *, name: str) -> AsyncItera
 def _tell_why(watching: asyncio.Task[None]) -> None:
     if not watching.cancelled() and (bug := watching.exception()):
         logger.critical("nobody looks after the %s any more: a bug", watching.get_name(), exc_info=bug)
+
+
+def _admission_limits(settings: Settings) -> AdmissionLimits:
+    return AdmissionLimits(
+        max_requests=settings.max_requests,
+        permits=settings.permits,
+        max_waiting_utterances=settings.max_waiting_utterances,
+        max_waiting_audio_s=settings.max_waiting_audio_s,
+        interim_permits=settings.partial_permits,
+        interim_wait_s=settings.partial_wait_s,
+        long_permits=settings.long_file_permits,
+        max_uploads=settings.max_uploads,
+        max_upload_bytes=settings.max_uploads_mib * MIB,
+        max_requests_per_key=settings.max_requests_per_key,
+    )
 
 
 def fleet_limits(settings: Settings, restart_triton: Callable[[], None] | None) -> FleetLimits:
