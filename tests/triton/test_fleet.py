@@ -53,6 +53,18 @@ class Tritons:
         return self.telemetry.registry.get_sample_value(name, labels)
 
 
+@pytest.fixture
+def there(monkeypatch: pytest.MonkeyPatch) -> list[Place]:
+    """What the names stand for; a test changes it."""
+    found: list[Place] = []
+
+    async def places(_: addresses.Directory) -> tuple[Place, ...]:
+        return tuple(found)
+
+    monkeypatch.setattr(addresses.Directory, "places", places)
+    return found
+
+
 async def ask(fleet: Fleet, model: str = "base") -> None:
     async with fleet.asking(model) as transcriber:
         permit = Permit(lambda: None)
@@ -196,13 +208,8 @@ async def test_what_is_given_up_says_nothing_of_the_model_that_came_back() -> No
     await fleet.close()
 
 
-async def test_an_order_outlives_the_name_of_its_triton(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = [Place("a:1"), Place("b:1")]
-
-    async def places(_: addresses.Directory) -> tuple[Place, ...]:
-        return tuple(there)
-
-    monkeypatch.setattr(addresses.Directory, "places", places)
+async def test_an_order_outlives_the_name_of_its_triton(monkeypatch: pytest.MonkeyPatch, there: list[Place]) -> None:
+    there[:] = [Place("a:1"), Place("b:1")]
     tritons, go_on = Tritons("name:1"), asyncio.Event()
     a = tritons.connect("a:1")
 
@@ -223,13 +230,8 @@ async def test_an_order_outlives_the_name_of_its_triton(monkeypatch: pytest.Monk
     await fleet.close()
 
 
-async def test_a_triton_serves_until_those_that_replace_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = [Place("name:1")]
-
-    async def places(_: addresses.Directory) -> tuple[Place, ...]:
-        return tuple(there)
-
-    monkeypatch.setattr(addresses.Directory, "places", places)
+async def test_a_triton_serves_until_those_that_replace_it_can(there: list[Place]) -> None:
+    there[:] = [Place("name:1")]
     tritons = Tritons("name:1")
     for address in ("a:1", "b:1"):
         tritons.connect(address).canary_error = GONE
@@ -245,13 +247,8 @@ async def test_a_triton_serves_until_those_that_replace_it_can(monkeypatch: pyte
     await fleet.close()
 
 
-async def test_those_behind_a_name_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = [Place("a:1"), Place("b:1")]
-
-    async def places(_: addresses.Directory) -> tuple[Place, ...]:
-        return tuple(there)
-
-    monkeypatch.setattr(addresses.Directory, "places", places)
+async def test_those_behind_a_name_come_and_go(there: list[Place]) -> None:
+    there[:] = [Place("a:1"), Place("b:1")]
     tritons = Tritons("name:1")
     async with tritons.running() as fleet:
         a = tritons.by_address["a:1"]
