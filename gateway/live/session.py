@@ -191,12 +191,12 @@ class LiveSession:
         if self.end_reason is not None:
             return
         self.end_reason = reason
-        if self._outbox is not None and error is not None and not self.finished:
-            told = [Notify(Errored(error))] if reason == BUG else self._session.break_off(error, now_s=time.monotonic())
-            for effect in told:
-                if isinstance(effect, Notify):
-                    self._tell(effect.message)
         if self._outbox is not None:
+            if error is not None and not self.finished:
+                bug = [Notify(Errored(error))]
+                for effect in bug if reason == BUG else self._session.break_off(error, now_s=time.monotonic()):
+                    if isinstance(effect, Notify):
+                        self._tell(effect.message)
             self._outbox.close(error)
         self._outbox = None
         self._session.abort()
