@@ -156,10 +156,11 @@ class Service:
         audio.set_data_from_numpy(np.full((1, 16000), 999, np.int16))
         self.injecting.async_infer(MODEL, [audio], lambda result, error: None, parameters={"fault": fault})
 
-    async def limit_hangs(self, limit_s: int) -> None:
-        """Lets the model end itself when it hangs for so long; that is forgotten when it is healed."""
+    async def override(self, **overrides: float) -> None:
+        """Has a fresh process of the model work with these; they are forgotten when it is healed or replaced."""
         config = self.injecting.get_model_config(MODEL, as_json=True)["config"]
-        config.setdefault("parameters", {})["hang_limit_s"] = {"string_value": str(limit_s)}
+        for name, value in overrides.items():
+            config.setdefault("parameters", {})[name] = {"string_value": str(value)}
         await asyncio.to_thread(self.injecting.load_model, MODEL, config=json.dumps(config))
         await until(lambda: len(self.parts(STUB)) == 1)
 

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from tests.chaos.conftest import RESIDENT_LIMIT_MIB, STUB, Asked, Service, kills, until
+from tests.integration.conftest import MODEL
 
 
 async def test_a_killed_model_is_back_and_what_was_admitted_is_answered(service: Service) -> None:
@@ -51,7 +52,7 @@ async def test_what_comes_while_the_model_is_away_is_refused_at_the_door(service
 
 @pytest.mark.parametrize("fault", ["exit", "sleep", "spin"])
 async def test_a_hang_becomes_a_crash_with_the_stacks_in_the_log(service: Service, fault: str) -> None:
-    await service.limit_hangs(3)
+    await service.override(hang_limit_s=3)
     logged = len(service.triton_log())
     async with service.under_load(3) as asked:
         with asked.breaking():
@@ -73,6 +74,23 @@ async def test_a_model_that_grows_is_replaced_without_a_refusal(service: Service
             await grows_until_replaced(service, before + times)
     assert set(asked.statuses) == {200}
     assert asked.lost == []
+
+
+async def test_a_replaced_process_that_triton_keeps_ends_itself(service: Service) -> None:
+    """Triton keeps one for as long as a request of it has no answer, which is for ever if the answer is lost."""
+    await service.override(retired_after_s=3)
+    logged = len(service.triton_log())
+    old = service.part(STUB)
+    async with service.under_load(3) as asked:
+        service.inject("forget")
+        await until(lambda: "forgotten" in service.triton_log()[logged:])
+        async with service.http.post(f"/v1/models/{MODEL}/reload") as answer:
+            assert answer.status == 200
+        await until(lambda: ended(old))
+        await answers_more(asked, 6)
+    assert set(asked.statuses) == {200}
+    assert asked.lost == []
+    assert "this process was replaced" in service.triton_log()[logged:]
 
 
 async def test_a_model_that_stands_still_for_a_while_loses_nothing(service: Service) -> None:

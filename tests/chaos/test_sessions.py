@@ -65,7 +65,7 @@ async def outcome(socket: aiohttp.ClientWebSocketResponse, clip: str) -> dict[st
 
 @pytest.mark.timeout(600)
 async def test_every_session_hears_its_own_words_through_every_fault(service: Service) -> None:
-    await service.limit_hangs(3)
+    await service.override(hang_limit_s=3)
     heard = Heard()
     async with asyncio.TaskGroup() as group:
         for said in SAID:

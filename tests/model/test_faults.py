@@ -24,11 +24,22 @@ def test_an_ordered_fault_happens_once_and_the_job_is_decoded(
     assert faults
     job = make_job(np.zeros(8000, np.int16))
     faults.order(job, "grow")
-    with pytest.raises(RequestError, match="exit, spin, sleep, grow"):
+    with pytest.raises(RequestError, match="exit, spin, sleep, grow, forget"):
         faults.order(job, "explode")
     for _ in range(2):
         assert [decoded for decoded, _ in faults.decode([job])] == [job]
     assert [len(kept) for kept in faults._kept] == [GROWTH_BYTES]
+
+
+def test_a_job_that_is_forgotten_has_no_outcome_and_the_others_have(
+    decoder: Decoder, monkeypatch: pytest.MonkeyPatch, make_job: Callable[..., Job]
+) -> None:
+    monkeypatch.setenv("TRITONE_TEST_FAULTS", "1")
+    faults = faults_of(decoder)
+    assert faults
+    forgotten, other = make_job(np.zeros(8000, np.int16)), make_job(np.zeros(8000, np.int16))
+    faults.order(forgotten, "forget")
+    assert [decoded for decoded, _ in faults.decode([forgotten, other])] == [other]
 
 
 def test_a_leak_keeps_something_of_each_job(

@@ -14,6 +14,7 @@ from decode import Decoder, Outcome
 from jobs import Job
 from layout import Layout
 from options import Options, RequestError
+from place import Place
 from workers import Workers
 
 WITHIN_S = 60
@@ -59,7 +60,7 @@ def counts() -> Counts:
 
 @pytest.fixture
 def workers(decoder: Decoder, layout: Layout, counts: Counts) -> Iterator[Workers]:
-    running = Workers(decoder, layout, counts, hang_limit_s=WITHIN_S)
+    running = Workers(decoder, layout, counts, Place("tiny.en_0_0"), hang_limit_s=WITHIN_S)
     yield running
     running.stop()
 
@@ -107,7 +108,7 @@ def test_a_batch_that_breaks_answers_each_of_its_jobs(layout: Layout, counts: Co
 
     replies = Replies(3)
     samples = np.ones(16000, np.int16)
-    workers = Workers(Breaking(), layout, counts, hang_limit_s=WITHIN_S)
+    workers = Workers(Breaking(), layout, counts, Place("tiny.en_0_0"), hang_limit_s=WITHIN_S)
     try:
         workers.submit([job_for(decoder, samples, replies, str(n)) for n in range(3)])
         replies.wait()
@@ -125,7 +126,7 @@ def test_stopping_answers_what_was_taken(
     decoder: Decoder, layout: Layout, counts: Counts, speech: dict[str, Any]
 ) -> None:
     replies = Replies(4)
-    workers = Workers(decoder, layout, counts, hang_limit_s=WITHIN_S)
+    workers = Workers(decoder, layout, counts, Place("tiny.en_0_0"), hang_limit_s=WITHIN_S)
     workers.submit([job_for(decoder, speech["weather"], replies, str(n), beam_size=1) for n in range(4)])
     workers.stop()
     assert sorted(name for name, _ in replies.outcomes) == ["0", "1", "2", "3"]
@@ -143,7 +144,7 @@ def test_what_nobody_waits_for_is_dropped_and_frees_its_place(layout: Layout, co
     replies = Replies(1 + layout.max_pending)
     samples = np.ones(16000, np.int16)
     one_worker = replace(layout, workers=1)
-    workers = Workers(Slow(), one_worker, counts, hang_limit_s=WITHIN_S)
+    workers = Workers(Slow(), one_worker, counts, Place("tiny.en_0_0"), hang_limit_s=WITHIN_S)
     try:
         workers.submit([job_for(decoder, samples, replies, "running")])
         assert begun.wait(WITHIN_S)

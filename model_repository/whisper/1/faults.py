@@ -6,6 +6,7 @@ TRITONE_TEST_FAULTS=leak each decoded job leaves something behind, unasked.
 
 import ctypes
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,6 +18,7 @@ from decode import Decoder, Outcome
 from jobs import Job
 from options import RequestError
 
+FORGET = "forget"
 FOREVER_S = 1_000_000
 GROWTH_BYTES = 256 * 1024 * 1024
 LEAK_BYTES = 512 * 1024
@@ -35,6 +37,7 @@ class Faults:
             "spin": _hold_the_interpreter,
             "sleep": lambda: time.sleep(FOREVER_S),
             "grow": lambda: self._kept.append(np.ones(GROWTH_BYTES, np.uint8)),
+            FORGET: lambda: print("forgotten", file=sys.stderr, flush=True),
         }
 
     def order(self, job: Job, kind: object) -> None:
@@ -44,13 +47,17 @@ class Faults:
         self._ordered[id(job)] = str(kind)
 
     def decode(self, jobs: list[Job]) -> Iterator[tuple[Job, Outcome]]:
-        """As Decoder.decode."""
-        for job in jobs:
-            if kind := self._ordered.pop(id(job), None):
-                self._kinds[kind]()
-            if self._leaks:
-                self._kept.append(np.ones(LEAK_BYTES, np.uint8))
-        yield from self._decoder.decode(jobs)
+        """As Decoder.decode, without the jobs that are to be forgotten."""
+        yield from self._decoder.decode([job for job in jobs if self._happens(job) != FORGET])
+
+    def _happens(self, job: Job) -> str | None:
+        """Does what was ordered for `job`, and returns its kind."""
+        kind = self._ordered.pop(id(job), None)
+        if kind:
+            self._kinds[kind]()
+        if self._leaks:
+            self._kept.append(np.ones(LEAK_BYTES, np.uint8))
+        return kind
 
 
 def _hold_the_interpreter() -> None:

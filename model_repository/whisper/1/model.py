@@ -15,10 +15,11 @@ from jobs import Job
 from layout import Layout, choose_layout
 from meters import Meters
 from options import Options, RequestError, parse_options
+from place import RETIRED_AFTER_S, Place
 from warmup import warm_up
 from workers import Workers
 
-OVERRIDES = ("weights", "hang_limit_s", *(field.name for field in fields(Layout)))
+OVERRIDES = ("weights", "hang_limit_s", "retired_after_s", *(field.name for field in fields(Layout)))
 
 INVALID = {"invalid_parameter", "unsupported_parameter", "unsupported_language", "prompt_too_long", "audio_too_long"}
 
@@ -36,15 +37,19 @@ class TritonPythonModel:
         self._decoder = Decoder(Path(weights), layout)
         warm_up(self._decoder, layout)
         self._faults = faults_of(self._decoder)
+        retired_after_s = float(overrides.get("retired_after_s") or RETIRED_AFTER_S)
+        self._place = Place(args["model_instance_name"], retired_after_s)
         self._workers = Workers(
             self._faults or self._decoder,
             layout,
             Meters(pb_utils, args["model_name"]),
+            self._place,
             hang_limit_s=float(overrides.get("hang_limit_s") or 60),
         )
 
     def execute(self, requests: list[Any]) -> None:
         """Take the requests over; each is answered by its own response sender when it is done."""
+        self._place.asked()
         jobs = []
         for request in requests:
             try:

@@ -14,6 +14,7 @@ from guard import Attempt
 from jobs import Backlog, Job
 from layout import Layout
 from options import RequestError
+from place import PARENT_PID, Place
 from windows import MAX_FRAMES
 
 
@@ -38,22 +39,21 @@ class Counts(Protocol):
 WATCH_EVERY_S = 2.0
 SWEEP_EVERY_S = 0.5
 
-# Read before the weights are loaded: by then tritonserver may be gone.
-PARENT_PID = os.getppid()
-
 
 class Workers:
     """A fixed set of threads over one backlog of bounded size.
 
     A worker that brings out nothing of its batch for `hang_limit_s`, or a process whose interpreter no longer runs,
     ends the process with the stacks of all threads in the log: a hang becomes a crash, which can be seen and healed.
+    One without work whose place is taken ends as well.
     """
 
-    def __init__(self, decoder: Decodes, layout: Layout, counts: Counts, *, hang_limit_s: float) -> None:
+    def __init__(self, decoder: Decodes, layout: Layout, counts: Counts, place: Place, *, hang_limit_s: float) -> None:
         self._decoder = decoder
         self._backlog = Backlog(layout.max_batch)
         self._spread = layout.device == "cpu"
         self._counts = counts
+        self._place = place
         self._max_pending = layout.max_pending
         self._hang_limit_s = hang_limit_s
         self._changed = threading.Condition()
@@ -170,6 +170,9 @@ class Workers:
         while not self._stopping.wait(WATCH_EVERY_S):
             if os.getppid() != PARENT_PID:
                 os._exit(1)  # tritonserver is gone; nobody else ends an orphaned stub
+            if not self._busy_since_s and not len(self._backlog) and self._place.is_taken():
+                print("tritone: this process was replaced and is asked nothing: it ends", file=sys.stderr, flush=True)
+                os._exit(1)
             now_s = time.monotonic()
             if all(now_s - since_s < self._hang_limit_s for since_s in list(self._busy_since_s.values())):
                 self._arm()
