@@ -4,9 +4,17 @@ import numpy as np
 import pytest
 
 from decode import Decoder
-from faults import GROWTH_BYTES, LEAK_BYTES, faults_of
+from faults import GROWTH_BYTES, LEAK_BYTES, Faults, faults_of
 from jobs import Job
 from options import RequestError
+
+
+@pytest.fixture
+def faults(decoder: Decoder, monkeypatch: pytest.MonkeyPatch) -> Faults:
+    monkeypatch.setenv("TRITONE_TEST_FAULTS", "1")
+    found = faults_of(decoder)
+    assert found
+    return found
 
 
 def test_there_are_none_unless_the_environment_says_so(decoder: Decoder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,12 +24,7 @@ def test_there_are_none_unless_the_environment_says_so(decoder: Decoder, monkeyp
         assert faults_of(decoder) is None
 
 
-def test_an_ordered_fault_happens_once_and_the_job_is_decoded(
-    decoder: Decoder, monkeypatch: pytest.MonkeyPatch, make_job: Callable[..., Job]
-) -> None:
-    monkeypatch.setenv("TRITONE_TEST_FAULTS", "1")
-    faults = faults_of(decoder)
-    assert faults
+def test_an_ordered_fault_happens_once_and_the_job_is_decoded(faults: Faults, make_job: Callable[..., Job]) -> None:
     job = make_job(np.zeros(8000, np.int16))
     faults.order(job, "grow")
     with pytest.raises(RequestError, match="exit, spin, sleep, grow, forget"):
@@ -32,11 +35,8 @@ def test_an_ordered_fault_happens_once_and_the_job_is_decoded(
 
 
 def test_a_job_that_is_forgotten_has_no_outcome_and_the_others_have(
-    decoder: Decoder, monkeypatch: pytest.MonkeyPatch, make_job: Callable[..., Job]
+    faults: Faults, make_job: Callable[..., Job]
 ) -> None:
-    monkeypatch.setenv("TRITONE_TEST_FAULTS", "1")
-    faults = faults_of(decoder)
-    assert faults
     forgotten, other = make_job(np.zeros(8000, np.int16)), make_job(np.zeros(8000, np.int16))
     faults.order(forgotten, "forget")
     assert [decoded for decoded, _ in faults.decode([forgotten, other])] == [other]
