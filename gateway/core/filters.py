@@ -115,6 +115,8 @@ def without_filtered(transcript: Transcript, filters: frozenset[Filter], prompt:
 
     `prompt` is what it was decoded with.
     """
+    if not filters:
+        return replace(transcript, text=transcript.text.strip())
     heard = Heard(language=transcript.language, prompt=prompt, level=quality(transcript.segments).level)
     text, filtered = apply_filters(transcript.text, filters, heard)
     return replace(transcript, text=text, filtered=transcript.filtered + filtered)

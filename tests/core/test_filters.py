@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gateway.core.audio import Filtered
+from gateway.core.audio import Filtered, Transcript
 from gateway.core.filters import (
     Filter,
     Heard,
@@ -16,6 +16,7 @@ from gateway.core.filters import (
     is_prompt_echo,
     quality,
     silence_reason,
+    without_filtered,
 )
 from tests.core.live.drive import segment
 
@@ -125,3 +126,20 @@ def test_quality(figures: dict[str, Any], expected: Quality) -> None:
 def test_quality_weighs_by_duration_and_nothing_is_good() -> None:
     assert quality([segment("x", 0, 9), segment("x", 9, 10, avg_logprob=-3.0)]).level is QualityLevel.GOOD
     assert quality([]) == Quality(QualityLevel.GOOD)
+
+
+@pytest.mark.parametrize(
+    ("logprob", "kept", "taken"),
+    [(-0.3, "Thank you.", ()), (-0.7, "", (Filtered("silence_phrases", "Thank you."),))],
+)
+def test_a_politeness_that_the_model_doubts_is_taken_out_and_told(
+    logprob: float, kept: str, taken: tuple[Filtered, ...]
+) -> None:
+    said = Transcript(" Thank you.", "en", 1.0, (segment(" Thank you.", avg_logprob=logprob),))
+    heard = without_filtered(said, ALL, None)
+    assert (heard.text, heard.filtered, heard.segments) == (kept, taken, said.segments)
+
+
+def test_what_nobody_asked_to_filter_stays() -> None:
+    said = Transcript(" Um. Um. Um. ", "en", 1.0, (segment(" Um. Um. Um. "),))
+    assert without_filtered(said, frozenset(), None) == replace(said, text="Um. Um. Um.")
