@@ -10,6 +10,9 @@ from gateway.core.framing import Framer
 from gateway.core.segmenter import Event, Segmenter, SegmenterConfig, UtteranceCut
 from gateway.ports import SpeechScorer
 
+# Each piece has a cost of its own: judged second by second, a file takes a tenth longer.
+MIN_PIECE_SAMPLES = 3 * SAMPLE_RATE_HZ
+
 
 @dataclass(frozen=True, slots=True)
 class AudioEnd:
@@ -28,7 +31,7 @@ def cut_audio(
     """
     framer = Framer()
     segmenter = Segmenter(config)
-    for samples in pieces:
+    for samples in _joined(pieces):
         frames = framer.push(samples)
         yield from _cuts(segmenter.push(frames, scorer.score(frames)))
     rest = framer.finish()
@@ -37,6 +40,20 @@ def cut_audio(
         yield from _cuts(segmenter.push(rest, scorer.score(padded)))
     yield from _cuts(segmenter.finish())
     yield AudioEnd(segmenter.received_samples / SAMPLE_RATE_HZ)
+
+
+def _joined(pieces: Iterable[Samples]) -> Iterator[Samples]:
+    """The same audio in pieces of MIN_PIECE_SAMPLES and more, but the last."""
+    held: list[Samples] = []
+    held_samples = 0
+    for samples in pieces:
+        held.append(samples)
+        held_samples += len(samples)
+        if held_samples >= MIN_PIECE_SAMPLES:
+            yield np.concatenate(held)
+            held, held_samples = [], 0
+    if held:
+        yield np.concatenate(held)
 
 
 def _cuts(events: list[Event]) -> Iterator[UtteranceCut]:
