@@ -38,13 +38,16 @@ async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse
     status = CLIENT_LEFT
     try:
         response, code = await _answer(request, handler)
+        # Sent here and not by aiohttp, so that the record is of the whole request, and nobody waits for it.
+        await response.prepare(request)
+        await response.write_eof()
         status = response.status
         return response
     except asyncio.CancelledError:
         code = "client_left"
         raise
     except ConnectionError:
-        code = "client_left"
+        code = code or "client_left"
         # What is raised aiohttp would log as a bug; with an answer it finds that nobody is there to take it.
         return _begun(request) or web.Response(status=CLIENT_LEFT)
     finally:

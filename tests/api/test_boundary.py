@@ -1,7 +1,11 @@
+from typing import Any
+
 import pytest
 
 from gateway.api.keys import TELEMETRY
-from tests.serving import Gateway, form, get, post, wav
+from gateway.core.audio import Transcript
+from tests.fakes import FakeTranscriber, transcript
+from tests.serving import Gateway, Start, eventually, form, get, post, wav
 
 
 async def test_the_clients_request_id_comes_back(gateway: Gateway) -> None:
@@ -48,6 +52,20 @@ async def test_a_client_that_is_gone_when_it_is_written_to_is_no_bug(
     assert not any(record.exc_info for record in caplog.records)
     text = gateway.app[TELEMETRY].exposition().decode()
     assert 'tritone_errors_total{code="client_left"} 1.0' in text
+
+
+async def test_a_request_is_recorded_when_its_whole_answer_is_sent(start: Start) -> None:
+    class Talkative(FakeTranscriber):
+        async def transcribe(self, *given: Any, **named: Any) -> Transcript:
+            await super().transcribe(*given, **named)
+            return transcript("x" * 32_000_000)
+
+    async with start(Talkative()) as gateway:
+        recorded = gateway.app[TELEMETRY].requests.labels("/v1/audio/transcriptions", "200")._value
+        reply = await gateway.client.post("/v1/audio/transcriptions", data=form(wav(0.5)))
+        assert recorded.get() == 0
+        await reply.read()
+        await eventually(lambda: recorded.get() == 1)
 
 
 async def test_requests_are_counted_by_route_not_by_path(gateway: Gateway) -> None:
