@@ -17,6 +17,7 @@ from gateway.client.live import Live
 from gateway.client.screen import Format, Screen
 from gateway.client.service import Service
 from gateway.client.upload import transcribe
+from gateway.embedded.report import SetupError
 
 INTERRUPTED: Final = 130
 STANDARD: Final = "-"
@@ -26,7 +27,7 @@ Say = Callable[[str], None]
 
 
 def transcribe_file(args: argparse.Namespace) -> int:
-    """Prints the transcript of a file. Returns the exit code; raises RefusedError and OSError."""
+    """Prints the transcript of a file. Returns the exit code; raises RefusedError, SetupError and OSError."""
     fields = {name: getattr(args, name) for name in ("model", "language", "prompt") if getattr(args, name)}
 
     async def run(file: BinaryIO, out: TextIO) -> None:
@@ -35,14 +36,14 @@ def transcribe_file(args: argparse.Namespace) -> int:
             out.write(text)
             out.flush()
 
-    with _input(args.file) as file, _output(args.output) as out:
+    with _input(args.file) as file, _output(args.output, args.file) as out:
         asyncio.run(run(file, out))
     return 0
 
 
 def stream(args: argparse.Namespace, say: Say) -> int:
     """Prints what is said while it is said. 0: all of it; 1: not all; 130: a recording was interrupted."""
-    with _output(args.output) as out:
+    with _output(args.output, args.source) as out:
         terminal = sys.stderr if sys.stderr.isatty() else None
         screen = Screen(Format(args.format), out, terminal, say)
         try:
@@ -95,12 +96,15 @@ def _input(path: str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _output(path: Path | None) -> Iterator[TextIO]:
+def _output(path: Path | None, source: str) -> Iterator[TextIO]:
+    """Where the text goes. Raises SetupError where that would overwrite the audio, which is in the file `source`."""
     if path is None:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")  # a terminal need not know every letter
         yield sys.stdout
         return
+    if path.exists() and Path(source).exists() and path.samefile(source):
+        raise SetupError(f"--output {path} is the audio itself")
     with path.open("a", encoding="utf-8") as file:
         yield _Afresh(file)
 

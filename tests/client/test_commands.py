@@ -7,29 +7,40 @@ from pathlib import Path
 import pytest
 
 from gateway.client.commands import _output
+from gateway.embedded.report import SetupError
 
 
 def test_what_was_written_before_stays_until_there_is_a_text(tmp_path: Path) -> None:
     path = tmp_path / "talk.srt"
     path.write_text("yesterday")
-    with pytest.raises(ConnectionError), _output(path):
+    with pytest.raises(ConnectionError), _output(path, "-"):
         raise ConnectionError
     assert path.read_text() == "yesterday"
-    with _output(path) as out:
+    with _output(path, "-") as out:
         out.write("to")
         out.write("day")
     assert path.read_text() == "today"
 
 
 def test_a_place_that_can_not_be_written_is_told_before_anything_is_asked(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No such file"), _output(tmp_path / "none" / "talk.srt"):
+    with pytest.raises(OSError, match="No such file"), _output(tmp_path / "none" / "talk.srt", "-"):
         pytest.fail("it was asked")
+
+
+def test_a_recording_is_not_overwritten_with_its_text(tmp_path: Path) -> None:
+    recording, link = tmp_path / "talk.wav", tmp_path / "same.wav"
+    recording.write_bytes(b"RIFF")
+    link.symlink_to(recording)
+    for path in (recording, link):
+        with pytest.raises(SetupError, match="--output"), _output(path, str(recording)) as out:
+            out.write("a text")
+    assert recording.read_bytes() == b"RIFF"
 
 
 def test_a_terminal_need_not_know_every_letter(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="latin-1"))
-    with _output(None) as out:
+    with _output(None, "-") as out:
         out.write("да…ß")
         out.flush()
     assert raw.getvalue().decode("latin-1") == "???ß"
