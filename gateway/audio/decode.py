@@ -25,11 +25,9 @@ DECODERS = (
     *("adpcm_ms", "adpcm_ima_wav", "flac", "alac", "vorbis", "opus", "libopus"),
     *("mp3", "mp3float", "mp2", "mp2float", "aac", "ac3", "eac3", "amrnb", "amrwb"),
 )
-# These are known by their first bytes, a wav by others; the rest FFmpeg looks for.
-STARTS = {b"fLaC": "flac", b"OggS": "ogg", b"\x1aE\xdf\xa3": "matroska"}
 # What containers start with: it tells a damaged file from a foreign one. The last are frame headers of mp3 and aac.
 SIGNATURES = (
-    *(*STARTS, b"ID3", b"\0\0\x01\xba"),
+    *(b"fLaC", b"OggS", b"ID3", b"\x1aE\xdf\xa3", b"\0\0\x01\xba"),
     *(b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2", b"\xff\xf1", b"\xff\xf9"),
 )
 
@@ -95,7 +93,6 @@ def _opened(file: BinaryIO) -> InputContainer:
         container: InputContainer = av.open(
             file,
             "r",
-            format="wav" if wav else STARTS.get(head[:4]),
             container_options={
                 "format_whitelist": ",".join((*DEMUXERS, "mov") if mp4 else DEMUXERS),
                 "codec_whitelist": ",".join(DECODERS),
