@@ -10,7 +10,7 @@ from gateway.core.framing import Framer
 from gateway.core.segmenter import Event, Segmenter, SegmenterConfig, UtteranceCut
 from gateway.ports import SpeechScorer
 
-# Each piece has a cost of its own: judged second by second, a file takes a tenth longer.
+# Each piece has a cost of its own: judged second by second, a file takes a fifteenth longer.
 MIN_PIECE_SAMPLES = 3 * SAMPLE_RATE_HZ
 
 
