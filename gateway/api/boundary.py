@@ -44,7 +44,7 @@ async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse
         status = response.status
         return response
     except asyncio.CancelledError:
-        code = "client_left"
+        code = code or "client_left"
         raise
     except ConnectionError:
         code = code or "client_left"
