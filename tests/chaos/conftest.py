@@ -21,7 +21,8 @@ from tests.fixtures.audio_files import SPEECH, TRANSCRIPTS
 from tests.integration.conftest import MODEL, Server, running
 
 WITHIN_S = 90
-RESIDENT_LIMIT_MIB = 500
+# A fresh process holds 230 to 260, and one that is ordered to grow 256 more.
+RESIDENT_LIMIT_MIB = 430
 STUB = "triton_python_backend_stub"
 NORMALIZED = EnglishTextNormalizer()
 

@@ -7,8 +7,8 @@ from loadtests.storm import Caller, answered, connected, rate_per_s, refused
 from tests.chaos.conftest import Asked, Service, until
 from tests.fixtures.audio_files import TRANSCRIPTS, speech_file
 
-CAPACITY_S = 6.0
-STORM_S = 15.0
+CAPACITY_S = 4.0
+STORM_S = 8.0
 DEADLINE_S = 60.0
 # The promise is 0.6 s; this machine may be busy with other tests.
 PATIENCE_S = 10.0

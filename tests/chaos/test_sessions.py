@@ -16,7 +16,7 @@ from tests.chaos.conftest import NORMALIZED, STUB, Service, until
 from tests.fixtures.audio_files import TRANSCRIPTS, speech
 
 # More of them in `make test-chaos`.
-SESSIONS = int(os.environ.get("TRITONE_CHAOS_SESSIONS", "40"))
+SESSIONS = int(os.environ.get("TRITONE_CHAOS_SESSIONS", "24"))
 CLIPS = sorted(TRANSCRIPTS)
 # What each says is a sequence of its own: of eight clips there are 512 of three.
 SAID = random.Random(1).sample(list(itertools.product(CLIPS, repeat=3)), SESSIONS)

@@ -92,7 +92,7 @@ async def test_without_room_for_its_audio_a_session_waits_and_then_ends(start: S
 async def test_a_client_that_does_not_read_is_closed(start: Start) -> None:
     settings = BY_LENGTH | {"send_timeout_s": 0.1, "close_timeout_s": 0.1, "outbox_messages": 8}
     async with start(**settings) as gateway, talking_raw(gateway) as raw:
-        gateway.backend.text = "a long text " * 20_000
+        gateway.backend.text = "long" * 60_000
         for _ in range(40):
             await raw.send(2, tone(1.0))
         await eventually(lambda: counted(gateway, "tritone_slow_readers_total") > 0)
