@@ -9,6 +9,7 @@ from gateway.core.audio import DecodeOptions, Task
 from gateway.core.errors import BadRequest
 from gateway.core.filters import Filter
 from gateway.core.languages import LANGUAGE_NAMES
+from gateway.core.wire.fields import MAX_NAME_CHARS
 
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -38,7 +39,8 @@ FLAGS: Mapping[str, bool] = {
     "condition_on_previous_text": False,
 }
 TEXTS = frozenset({"model", "prompt", "hotwords"})
-CHOICES = frozenset({"language", "response_format", "timestamp_granularities", "filters"})
+CHOICES = frozenset({"language", "response_format"})
+LISTS = frozenset({"languages", "keywords", "timestamp_granularities", "filters"})
 GRANULARITIES = ("segment", "word")
 # What OpenAI's API knows and this server can't do yet; any value but these is refused.
 UNSUPPORTED: Mapping[str, frozenset[str]] = {
@@ -47,8 +49,7 @@ UNSUPPORTED: Mapping[str, frozenset[str]] = {
     "known_speaker_names": frozenset(),
     "known_speaker_references": frozenset(),
 }
-_KNOWN = NUMBERS.keys() | FLAGS.keys() | TEXTS | CHOICES | UNSUPPORTED.keys()
-_LISTS = frozenset({"timestamp_granularities", "filters", "include", "known_speaker_names", "known_speaker_references"})
+_KNOWN = NUMBERS.keys() | FLAGS.keys() | TEXTS | CHOICES | LISTS | UNSUPPORTED.keys()
 
 
 class ResponseFormat(StrEnum):
@@ -93,13 +94,14 @@ def parse(fields: Iterable[tuple[str, str]], *, task: Task, max_timeout_s: float
     values.check_granularities(response_format)
     options = DecodeOptions(
         language=values.language(),
+        languages=values.languages(),
         task=task,
         prompt=values.text("prompt") or None,
-        hotwords=values.text("hotwords") or None,
+        hotwords=values.hotwords(),
         beam_size=values.integer("beam_size"),
         temperature=values.number("temperature"),
         timestamps=response_format in WITH_TIMES,
-        word_timestamps="word" in values.granularities,
+        word_timestamps="word" in values.lists["timestamp_granularities"],
         no_speech_threshold=values.number("no_speech_threshold"),
         log_prob_threshold=values.number("log_prob_threshold"),
         compression_ratio_threshold=values.number("compression_ratio_threshold"),
@@ -110,7 +112,8 @@ def parse(fields: Iterable[tuple[str, str]], *, task: Task, max_timeout_s: float
         raise _invalid("stream", f"it needs the response format {' or '.join(sorted(STREAMED))}")
     vad_filter = values.flag("vad_filter")
     quality = values.flag("quality")
-    for name, given in (("filters", values.filters), ("quality", quality)):
+    filters = _filters(values.lists["filters"])
+    for name, given in (("filters", filters), ("quality", quality)):
         if given and response_format not in TELLING:
             raise _invalid(name, f"it needs the response format {' or '.join(sorted(TELLING))}")
     return TranscriptionForm(
@@ -120,7 +123,7 @@ def parse(fields: Iterable[tuple[str, str]], *, task: Task, max_timeout_s: float
         vad_filter=vad_filter,
         stream=stream,
         timeout_s=timeout_s,
-        filters=frozenset(values.filters),
+        filters=filters,
         quality=quality,
         in_turn=values.flag("condition_on_previous_text"),
     )
@@ -131,18 +134,16 @@ class _Values:
 
     def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
         self._values: dict[str, str] = {}
-        self.granularities: list[str] = []
-        self.filters: set[Filter] = set()
+        self.lists: dict[str, list[str]] = {name: [] for name in LISTS}
         for given, value in fields:
-            name = given.removesuffix("[]")
-            if name in UNSUPPORTED and value.strip().lower() not in UNSUPPORTED[name]:
-                raise _unsupported(given)
-            if name not in _KNOWN or (given != name and name not in _LISTS):
-                raise BadRequest("There is no such parameter.", code="unknown_parameter", param=given[:64])
-            if name == "timestamp_granularities":
-                self.granularities.append(value)
-            elif name == "filters":
-                self.filters |= _filters(value)
+            # A list's items come as `name[]`, an object's members as `name[member]`.
+            name, bracket, _ = given.partition("[")
+            if name in UNSUPPORTED and (bracket or value.strip().lower() not in UNSUPPORTED[name]):
+                raise _unsupported(given[:MAX_NAME_CHARS])
+            if name not in _KNOWN or (bracket and (name not in LISTS or given != f"{name}[]")):
+                raise BadRequest("There is no such parameter.", code="unknown_parameter", param=given[:MAX_NAME_CHARS])
+            if name in LISTS:
+                self.lists[name].append(value)
             elif name in self._values:
                 raise _invalid(name, "it is given twice")
             else:
@@ -177,14 +178,19 @@ class _Values:
         return _FLAGS[text]
 
     def language(self) -> str | None:
-        code = self.text("language").lower()
-        if code and code not in LANGUAGE_NAMES:
-            raise BadRequest(
-                "The language must be the ISO-639-1 code of one that Whisper knows.",
-                code="unsupported_language",
-                param="language",
-            )
-        return code or None
+        return _language(self.text("language"), "language")
+
+    def languages(self) -> tuple[str, ...]:
+        given = (_language(code, "languages[]") for code in self.lists["languages"])
+        languages = tuple(dict.fromkeys(code for code in given if code))
+        if languages and self.text("language"):
+            raise _invalid("languages[]", "the language is given already")
+        return languages
+
+    def hotwords(self) -> str | None:
+        """OpenAI's name for them is keywords."""
+        given = (self.text("hotwords"), *map(str.strip, self.lists["keywords"]))
+        return ", ".join(word for word in given if word) or None
 
     def response_format(self) -> ResponseFormat:
         text = self.text("response_format") or ResponseFormat.JSON
@@ -194,18 +200,27 @@ class _Values:
 
     def check_granularities(self, response_format: ResponseFormat) -> None:
         param = "timestamp_granularities[]"
-        for granularity in self.granularities:
+        for granularity in self.lists["timestamp_granularities"]:
             if granularity not in GRANULARITIES:
                 raise _invalid(param, "it must be segment or word")
             if response_format is not ResponseFormat.VERBOSE_JSON:
                 raise _invalid(param, "it needs the response format verbose_json")
 
 
-def _filters(value: str) -> set[Filter]:
-    names = [name.strip() for name in value.split(",") if name.strip()]
-    if unknown := set(names) - set(Filter):
+def _language(text: str, param: str) -> str | None:
+    code = text.strip().lower()
+    if code and code not in LANGUAGE_NAMES:
+        message = "The language must be the ISO-639-1 code of one that Whisper knows."
+        raise BadRequest(message, code="unsupported_language", param=param)
+    return code or None
+
+
+def _filters(values: list[str]) -> frozenset[Filter]:
+    """Each value is one or several with commas."""
+    names = {name.strip() for name in ",".join(values).split(",") if name.strip()}
+    if unknown := names - set(Filter):
         raise _invalid("filters", f"{len(unknown)} of them are none of {', '.join(Filter)}")
-    return {Filter(name) for name in names}
+    return frozenset(map(Filter, names))
 
 
 def _invalid(name: str, why: str) -> BadRequest:

@@ -191,7 +191,9 @@ def transcription_form(*, max_timeout_s: float) -> Content:
         {
             "language": {**one_of(*LANGUAGE_NAMES), "description": "Detected where absent."},
             "prompt": {**TEXT, "description": "Text that came before; at most 224 tokens."},
+            "languages[]": {**many(one_of(*LANGUAGE_NAMES)), "description": "One of these is detected."},
             "hotwords": {**TEXT, "description": "Words to expect; at most 224 tokens."},
+            "keywords[]": {**many(TEXT), "description": "The same, by OpenAI's name."},
             "response_format": {**one_of(*ResponseFormat), "default": ResponseFormat.JSON.value},
             "timestamp_granularities[]": many(one_of(*GRANULARITIES)),
             "filters[]": {**many(one_of(*Filter)), "description": "What is taken out of the text, and told."},

@@ -59,10 +59,12 @@ class Utterance:
 class DecodeOptions:
     """What a client may ask of the model; `None` leaves the choice to the model.
 
-    `once`: a result that looks wrong is not decoded again, and comes without its text.
+    Where the language is to be detected, it is one of `languages` if there are any. `once`: a result that looks wrong
+    is not decoded again, and comes without its text.
     """
 
     language: str | None = None
+    languages: tuple[str, ...] = ()
     task: Task = Task.TRANSCRIBE
     prompt: str | None = None
     hotwords: str | None = None

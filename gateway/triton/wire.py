@@ -10,6 +10,7 @@ def parameters_of(options: DecodeOptions, *, urgent: bool = False) -> dict[str, 
     """The request parameters of the wire; what is None stays unsaid. What is urgent overtakes what waits."""
     values: dict[str, str | int | float | bool | None] = {
         "language": options.language,
+        "languages": ",".join(options.languages) or None,
         "urgent": urgent or None,
         "task": options.task.value,
         "prompt": options.prompt,

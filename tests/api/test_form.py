@@ -45,6 +45,16 @@ def test_every_supported_field_is_taken() -> None:
     assert (form.response_format, form.vad_filter, form.timeout_s) == (ResponseFormat.VERBOSE_JSON, False, 9.5)
 
 
+def test_openais_keywords_are_hotwords_and_its_languages_those_to_choose_from() -> None:
+    lists = [("keywords[]", "Tritone"), ("keywords[]", " Ærø "), ("keywords[]", "")]
+    languages = [("languages[]", "DE"), ("languages", "fr"), ("languages[]", "de"), ("languages[]", "")]
+    form = parse([MODEL, ("hotwords", "Triton"), *lists, *languages], task=Task.TRANSCRIBE, max_timeout_s=10)
+    assert form.options == DecodeOptions(languages=("de", "fr"), hotwords="Triton, Tritone, Ærø")
+    with pytest.raises(BadRequest) as refused:
+        parse([MODEL, ("language", "de"), *languages], task=Task.TRANSCRIBE, max_timeout_s=10)
+    assert (refused.value.reason, refused.value.param) == ("invalid_parameter", "languages[]")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("stream", "false"), ("condition_on_previous_text", "false"), ("chunking_strategy", "auto")],
@@ -61,6 +71,10 @@ def test_what_changes_nothing_is_taken(name: str, value: str) -> None:
         ("timestamp_granularities[]", "syllable", "invalid_parameter"),
         ("timestamp_granularities[]", "word", "invalid_parameter"),
         ("chunking_strategy", "none", "unsupported_parameter"),
+        ("chunking_strategy[type]", "server_vad", "unsupported_parameter"),
+        ("hotwords[type]", "many", "unknown_parameter"),
+        ("languages[0]", "de", "unknown_parameter"),
+        ("languages[]", "german", "unsupported_language"),
         ("include[]", "logprobs", "unsupported_parameter"),
         ("colour", "red", "unknown_parameter"),
         ("language[]", "en", "unknown_parameter"),

@@ -63,16 +63,30 @@ class Fields:
             raise self.invalid(name, "it must be 1 to 128 letters, digits or _.:-")
         return value
 
+    def texts(self, name: str, default: tuple[str, ...], *, most: int, max_chars: int) -> tuple[str, ...]:
+        """At most so many texts; null is none."""
+        value = self._values.get(name, default)
+        given = () if value is None else value
+        if (
+            not isinstance(given, list | tuple)
+            or len(given) > most
+            or not all(_is_text(each, max_chars) for each in given)
+        ):
+            raise self.invalid(name, f"it must be at most {most} texts of 1 to {max_chars} characters")
+        return tuple(given)
+
+    def languages(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        """ISO codes that Whisper knows."""
+        given = self.texts(name, default, most=len(LANGUAGE_NAMES), max_chars=MAX_NAME_CHARS)
+        return tuple(dict.fromkeys(self._language(code, name) for code in given))
+
     def language(self, name: str, default: str | None) -> str | None:
         """An ISO code that Whisper knows; null, empty and "auto" are None: it will be detected."""
         value = self._values.get(name, default)
         code = value.strip().lower() if isinstance(value, str) else value
         if code in (None, "", "auto"):
             return None
-        if not isinstance(code, str) or code not in LANGUAGE_NAMES:
-            message = "The language must be the ISO-639-1 code of one that Whisper knows."
-            raise BadRequest(message, code="unsupported_language", param=self._path + name)
-        return code
+        return self._language(code, name)
 
     def number(self, name: str, default: float, *, low: float, high: float) -> float:
         """A finite number from `low` to `high`."""
@@ -115,6 +129,12 @@ class Fields:
             message = "This is not supported with this value."
             raise BadRequest(message, code="unsupported_parameter", param=self._path + name)
 
+    def _language(self, code: object, name: str) -> str:
+        if not isinstance(code, str) or code.lower() not in LANGUAGE_NAMES:
+            message = "The language must be the ISO-639-1 code of one that Whisper knows."
+            raise BadRequest(message, code="unsupported_language", param=self._path + name)
+        return code.lower()
+
     def _value(self, name: str, default: object, from_text: Callable[[str], object]) -> object:
         value = self._values.get(name, default)
         if self._is_query and isinstance(value, str):
@@ -126,3 +146,7 @@ class Fields:
         """The error for the value of `name`."""
         param = self._path + name
         return BadRequest(f"Invalid value of {param}: {why}.", code="invalid_parameter", param=param)
+
+
+def _is_text(value: object, max_chars: int) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= max_chars

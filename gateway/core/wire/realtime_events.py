@@ -72,7 +72,10 @@ class RealtimeEvents:
     def check_commit(self) -> None:
         """Raises BadRequest where there is nothing to commit; to be called before the session is finalized."""
         if self._current is None:
-            raise BadRequest("There is no audio to commit.", code="input_audio_buffer_commit_empty")
+            raise BadRequest(
+                "No speech was found in what was appended since the last commit.",
+                code="input_audio_buffer_commit_empty",
+            )
 
     def commit(self) -> list[Event]:
         """Commits what the finalized session has left to commit: nothing, where the server cuts."""

@@ -13,16 +13,18 @@ from gateway.core.wire.stream_messages import MAX_SILENCE_MS, MAX_TEXT_CHARS, MI
 
 PCM_RATES_HZ = (24_000, 16_000, 48_000)
 G711_RATE_HZ = 8_000
-# OpenAI takes 15 MiB in one event; the door bounds the message besides.
+# OpenAI's own limit; the door's `max_message_bytes` is a lower one.
 MAX_APPEND_CHARS = 15 * 1024 * 1024
 MAX_PREFIX_PADDING_MS = 2_000
+MAX_KEYWORDS = 100
+MAX_EVENT_ID_CHARS = 512
 MIN_THRESHOLD = 0.05
 # Speech goes on at half the score that starts it.
 STOP_SHARE = 0.5
 
 _FORMATS = {"audio/pcm": Encoding.PCM16, "audio/pcmu": Encoding.MULAW, "audio/pcma": Encoding.ALAW}
 _TYPES = {encoding: name for name, encoding in _FORMATS.items()}
-_TRANSCRIPTION = "conversation.item.input_audio_transcription"
+SESSION_OBJECT = "realtime.transcription_session"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +32,11 @@ class RealtimeOptions:
     """The configuration of a transcription session; `server_vad` False leaves the cutting to the client."""
 
     model: str
+    session_id: str = ""
     language: str | None = None
+    languages: tuple[str, ...] = ()
     prompt: str | None = None
+    keywords: tuple[str, ...] = ()
     encoding: Encoding = Encoding.PCM16
     sample_rate_hz: int = PCM_RATES_HZ[0]
     server_vad: bool = True
@@ -44,7 +49,13 @@ class RealtimeOptions:
         return replace(
             base,
             model=self.model,
-            options=replace(base.options, language=self.language, prompt=self.prompt),
+            options=replace(
+                base.options,
+                language=self.language,
+                languages=self.languages,
+                prompt=self.prompt,
+                hotwords=", ".join(self.keywords) or None,
+            ),
             segmenter=segmenter_of(
                 base.segmenter,
                 start_score=self.threshold,
@@ -66,13 +77,25 @@ class RealtimeOptions:
             "prefix_padding_ms": self.prefix_padding_ms,
             "silence_duration_ms": self.silence_duration_ms,
         }
+        transcription = {
+            "model": self.model,
+            "language": self.language,
+            "languages": list(self.languages),
+            "prompt": self.prompt,
+            "keywords": list(self.keywords),
+        }
         audio_input = {
             "format": {"type": _TYPES[self.encoding], **rate},
-            "transcription": {"model": self.model, "language": self.language, "prompt": self.prompt},
+            "transcription": transcription,
             "turn_detection": turn_detection if self.server_vad else None,
             "noise_reduction": None,
         }
-        return {"type": "transcription", "audio": {"input": audio_input}}
+        return {
+            "type": "transcription",
+            "object": SESSION_OBJECT,
+            "id": self.session_id,
+            "audio": {"input": audio_input},
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +126,7 @@ def parse_event(data: object, current: RealtimeOptions) -> Command:
 def client_event_id(data: object) -> str | None:
     """The client's own id of an event, to be repeated in the error that it causes."""
     event_id = data.get("event_id") if isinstance(data, dict) else None
-    return event_id[:MAX_NAME_CHARS] if isinstance(event_id, str) else None
+    return event_id[:MAX_EVENT_ID_CHARS] if isinstance(event_id, str) else None
 
 
 def _append(data: object, _: RealtimeOptions) -> Append:
@@ -117,8 +140,11 @@ def _append(data: object, _: RealtimeOptions) -> Append:
 
 
 def _update(data: object, current: RealtimeOptions) -> RealtimeOptions:
-    session = Fields(data, {"type", "event_id", "session"}).nested("session", {"type", "audio", "include"})
+    named = {"type", "object", "id", "audio", "include"}
+    session = Fields(data, {"type", "event_id", "session"}).nested("session", named)
     session.refuse("type", "transcription")
+    session.refuse("object", SESSION_OBJECT)
+    session.refuse("id", current.session_id)
     session.refuse("include", [])
     known = {"format", "transcription", "turn_detection", "noise_reduction"}
     audio_input = session.nested("audio", {"input"}).nested("input", known)
@@ -144,14 +170,17 @@ def _with_transcription(audio_input: Fields, current: RealtimeOptions) -> Realti
     known = {"model", "language", "prompt", "delay", "keywords", "languages"}
     transcription = audio_input.nested("transcription", known)
     transcription.refuse("delay")
-    transcription.refuse("keywords", [])
-    transcription.refuse("languages", [])
-    return replace(
+    changed = replace(
         current,
         model=transcription.identifier("model", current.model) or current.model,
         language=transcription.language("language", current.language),
+        languages=transcription.languages("languages", current.languages),
         prompt=transcription.text("prompt", current.prompt, max_chars=MAX_TEXT_CHARS),
+        keywords=transcription.texts("keywords", current.keywords, most=MAX_KEYWORDS, max_chars=MAX_NAME_CHARS),
     )
+    if changed.language and changed.languages:
+        raise transcription.invalid("languages", "the language is given already")
+    return changed
 
 
 def _with_turns(audio_input: Fields, current: RealtimeOptions) -> RealtimeOptions:
@@ -160,9 +189,10 @@ def _with_turns(audio_input: Fields, current: RealtimeOptions) -> RealtimeOption
     if audio_input.is_null("turn_detection"):
         return replace(current, server_vad=False)
     times = {"threshold", "prefix_padding_ms", "silence_duration_ms"}
-    others = {"type", "create_response", "interrupt_response", "idle_timeout_ms"}
+    others = {"type", "eagerness", "create_response", "interrupt_response", "idle_timeout_ms"}
     turns = audio_input.nested("turn_detection", times | others)
     turns.refuse("type", "server_vad")
+    turns.refuse("eagerness")
     turns.refuse("create_response", False)
     turns.refuse("interrupt_response", False)
     turns.refuse("idle_timeout_ms")

@@ -23,7 +23,7 @@ def test_an_update_changes_what_it_names() -> None:
     event = update(
         format={"type": "audio/pcm", "rate": 16_000},
         noise_reduction=None,
-        transcription={"model": "whisper-1", "language": "de", "prompt": "Ada"},
+        transcription={"model": "whisper-1", "language": "de", "prompt": "Ada", "keywords": ["Tritone"]},
         turn_detection={"type": "server_vad", "threshold": 0.8, "prefix_padding_ms": 100, "silence_duration_ms": 200},
     )
     options = parse_event(event, DEFAULTS)
@@ -31,6 +31,7 @@ def test_an_update_changes_what_it_names() -> None:
         model="whisper-1",
         language="de",
         prompt="Ada",
+        keywords=("Tritone",),
         sample_rate_hz=16_000,
         threshold=0.8,
         prefix_padding_ms=100,
@@ -59,6 +60,8 @@ def test_what_a_session_is_made_of() -> None:
     assert (cutting.start_score, cutting.stop_score, cutting.pre_roll_ms) == (0.6, 0.3, 120)
     assert (cutting.silence_ms, cutting.post_roll_ms) == (200, 200)
     assert (config.model, config.options.language, config.options.prompt) == ("base", "de", "x")
+    chosen = replace(DEFAULTS, languages=("de", "fr"), keywords=("Ada", "Bach")).session_config(config).options
+    assert (chosen.language, chosen.languages, chosen.hotwords) == (None, ("de", "fr"), "Ada, Bach")
     assert (config.endpointing, config.quality) == (True, True)
 
 
@@ -120,7 +123,27 @@ def test_audio_and_commands() -> None:
             "session.audio.input.transcription.language",
         ),
         (
-            update(turn_detection={"type": "semantic_vad"}),
+            update(transcription={"languages": ["de", "xx"]}),
+            "unsupported_language",
+            "session.audio.input.transcription.languages",
+        ),
+        (
+            update(transcription={"languages": ["de"], "language": "de"}),
+            "invalid_parameter",
+            "session.audio.input.transcription.languages",
+        ),
+        *(
+            (
+                update(transcription={"keywords": given}),
+                "invalid_parameter",
+                "session.audio.input.transcription.keywords",
+            )
+            for given in ("Ada", [""], ["a" * 65], ["a"] * 101, [5])
+        ),
+        ({"type": "session.update", "session": {"id": "another"}}, "unsupported_parameter", "session.id"),
+        ({"type": "session.update", "session": {"object": "realtime"}}, "unsupported_parameter", "session.object"),
+        (
+            update(turn_detection={"type": "semantic_vad", "eagerness": "low"}),
             "unsupported_parameter",
             "session.audio.input.turn_detection.type",
         ),
@@ -138,6 +161,7 @@ def test_what_is_wrong_is_named(data: object, code: str, param: str) -> None:
 def test_the_session_object_is_taken_as_it_is_told() -> None:
     for options in (
         replace(DEFAULTS, language="de"),
+        replace(DEFAULTS, languages=("de", "fr"), keywords=("Tritone", "Ada")),
         replace(DEFAULTS, server_vad=False, encoding=Encoding.MULAW, sample_rate_hz=8_000),
     ):
         wire = options.to_wire()
@@ -145,7 +169,7 @@ def test_the_session_object_is_taken_as_it_is_told() -> None:
 
 
 def test_the_clients_own_id() -> None:
-    assert client_event_id({"event_id": "e" * 100}) == "e" * 64
+    assert client_event_id({"event_id": "e" * 600}) == "e" * 512
     assert client_event_id({"event_id": 5}) is None
     assert client_event_id([]) is None
 
