@@ -190,7 +190,7 @@ class Settings:
     max_session_audio_ms: int = _setting(
         30_000, "live: audio held for one session, above which it is not read from", unit="ms", low=16_000
     )
-    max_message_bytes: int = _setting(MIB, "live: largest message of a client", unit="bytes", low=1024)
+    max_message_bytes: int = _setting(4 * MIB, "live: largest message of a client", unit="bytes", low=1024)
     outbox_messages: int = _setting(256, "live: messages that wait for a client to read them", low=8)
     send_timeout_s: float = _setting(
         10.0,

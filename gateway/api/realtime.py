@@ -46,6 +46,7 @@ async def realtime(request: web.Request) -> web.WebSocketResponse:
         except TritoneError as error:
             await refuse(request, socket, outbox, error)
             return socket
+    options = replace(options, session_id=live.identity.id)
     outbox.put(events.created(options))
     live.attach(outbox)
     await converse(request, socket, half, _RealtimeDoor(app, live, outbox, events, options))
@@ -122,6 +123,8 @@ def _config(app: web.Application, options: RealtimeOptions) -> SessionConfig:
         # The words that will not change any more are the deltas.
         interim_results=True,
         partial_interval_ms=settings.partial_interval_ms,
+        # Nor has it a sign of life beside audio: that its client is there is told by the connection's own pings.
+        may_idle=True,
     )
     return app[LIVE].shared.limits.checked(replace(options, model=model).session_config(base))
 

@@ -34,19 +34,23 @@ class Door(Protocol):
         ...
 
 
-# What aiohttp closes with by itself, without a word.
-_REASONS = {
-    WSCloseCode.PROTOCOL_ERROR: b"protocol_error",
-    WSCloseCode.INVALID_TEXT: b"invalid_utf8",
-    WSCloseCode.MESSAGE_TOO_BIG: b"message_too_big",
+# What aiohttp finds in a message that can't be read.
+_UNREADABLE = {
+    WSCloseCode.PROTOCOL_ERROR: "protocol_error",
+    WSCloseCode.INVALID_TEXT: "invalid_utf8",
+    WSCloseCode.MESSAGE_TOO_BIG: "message_too_big",
 }
+_CLOSE_CODES = {reason: code for code, reason in _UNREADABLE.items()}
 
 
 class _Socket(web.WebSocketResponse):
-    """Every close that is an error has a reason."""
+    """A message that can't be read does not close it: first everything is told that is owed."""
 
     async def close(self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True) -> bool:
-        return await super().close(code=code, message=message or _REASONS.get(WSCloseCode(code), b""), drain=drain)
+        # aiohttp gives no reason; we always do.
+        if not message and code in _UNREADABLE:
+            return False
+        return await super().close(code=code, message=message, drain=drain)
 
 
 def websocket(request: web.Request, *, protocols: Iterable[str] = ()) -> web.WebSocketResponse:
@@ -80,7 +84,7 @@ async def accept(request: web.Request, socket: web.WebSocketResponse) -> HalfClo
 
 
 async def first_message(request: web.Request, socket: web.WebSocketResponse) -> str | bytes | None:
-    """The message that a client sends of itself; None where it leaves instead. Raises IdleTimeout."""
+    """The message that a client sends of itself; None where it leaves instead. Raises IdleTimeout, BadRequest."""
     try:
         async with asyncio.timeout(request.app[SETTINGS].configure_timeout_s):
             message = await socket.receive()
@@ -88,6 +92,8 @@ async def first_message(request: web.Request, socket: web.WebSocketResponse) -> 
         if request.app[DRAINING].is_set():
             raise ShuttingDown("The service is stopping.") from None
         raise IdleTimeout("The first message, `configure` or audio, did not come.") from None
+    if isinstance(message.data, WebSocketError):
+        raise _unreadable(message.data)
     return message.data if message.type in _DATA else None
 
 
@@ -166,10 +172,10 @@ async def _take(data: str | bytes, door: Door) -> None:
 
 async def _end(message: WSMessage, half: HalfClose, door: Door) -> None:
     """A close ends the session in order. A connection that just ends may be a broken one: its session stays."""
-    if message.type is not WSMsgType.CLOSE:
-        if isinstance(message.data, WebSocketError) and door.live.belongs_to(door.outbox):
-            # aiohttp has told the client already.
-            door.live.end("protocol_error")
+    if isinstance(message.data, WebSocketError):
+        if door.live.belongs_to(door.outbox):
+            door.live.finish(_unreadable(message.data))
+    elif message.type is not WSMsgType.CLOSE:
         door.outbox.close()
     elif half.ended and door.resumable:
         if door.live.listens:
@@ -180,6 +186,17 @@ async def _end(message: WSMessage, half: HalfClose, door: Door) -> None:
             await door.finish()
         except TritoneError as error:
             door.live.finish(error)
+
+
+def _unreadable(error: WebSocketError) -> BadRequest:
+    reason = _UNREADABLE.get(WSCloseCode(error.code), "protocol_error")
+    return BadRequest(f"A message can't be read: {error}.", code=reason)
+
+
+def _close_code(error: TritoneError | None) -> int:
+    if error is None:
+        return WSCloseCode.OK
+    return _CLOSE_CODES.get(error.reason) or REPLIES[type(error)].close_code
 
 
 async def _write(request: web.Request, socket: web.WebSocketResponse, outbox: Outbox) -> None:
@@ -198,7 +215,7 @@ async def _write(request: web.Request, socket: web.WebSocketResponse, outbox: Ou
 
 
 async def _close(request: web.Request, socket: web.WebSocketResponse, error: TritoneError | None) -> None:
-    code, reason = (REPLIES[type(error)].close_code, error.reason) if error else (WSCloseCode.OK, "")
+    code, reason = _close_code(error), error.reason if error else ""
     transport = request.transport
     try:
         async with asyncio.timeout(2 * request.app[SETTINGS].close_timeout_s):

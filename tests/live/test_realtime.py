@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.api.keys import LIVE
 from gateway.app import drained
 from gateway.core.errors import ModelFailed
 from gateway.settings import Settings
@@ -108,6 +109,43 @@ async def test_binary_messages_and_halves_of_samples_are_mistakes_too(start: Sta
         assert (await talker.until("error"))["error"]["code"] == "invalid_audio"
         await talker.say("input_audio_buffer.commit")
         await talker.until(f"{TRANSCRIPTION}.completed")
+
+
+async def test_what_was_committed_before_a_message_that_is_too_big_is_completed(start: Start) -> None:
+    async with start(**BY_LENGTH, max_message_bytes=65_536) as gateway, talking(gateway, REALTIME) as talker:
+        await by_hand(talker)
+        await append(talker, 0.5)
+        await talker.say("input_audio_buffer.commit")
+        await append(talker, 2)
+        assert await talker.rest() == 1009
+        assert [event["type"] for event in talker.told][-2:] == [f"{TRANSCRIPTION}.completed", "error"]
+        assert talker.told[-1]["error"]["code"] == "message_too_big"
+        await nothing_is_left(gateway)
+
+
+async def test_half_a_minute_may_come_in_one_event(start: Start) -> None:
+    async with start(**BY_LENGTH) as gateway, talking(gateway, REALTIME) as talker:
+        rate = {"audio": {"input": {"format": {"type": "audio/pcm", "rate": 48_000}, "turn_detection": None}}}
+        await talker.say("session.update", session=rate)
+        # 10 s at 48 kHz are as many bytes as 30 s at 16 kHz.
+        await append(talker, 30)
+        await talker.say("input_audio_buffer.commit")
+        completed = await talker.until(f"{TRANSCRIPTION}.completed")
+        assert completed["usage"]["seconds"] == 10
+
+
+async def test_a_client_that_waits_for_its_turn_is_not_idle(start: Start) -> None:
+    async with start(**BY_LENGTH, session_idle_s=0.1) as gateway, talking(gateway, REALTIME) as talker:
+        # A session whose silence counts ends within the time that this one is there.
+        async with talking(gateway) as another:
+            assert await another.rest() == 1008
+        await by_hand(talker)
+        session = talker.of("session.created")[0]["session"]
+        assert (session["object"], session["id"]) == ("realtime.transcription_session", live_ids(gateway)[0])
+
+
+def live_ids(gateway: Gateway) -> list[str]:
+    return [live.identity.id for live in gateway.app[LIVE].sessions]
 
 
 async def test_a_format_that_is_refused_changes_nothing(start: Start) -> None:

@@ -91,8 +91,18 @@ async def test_what_is_no_websocket_frame_is_closed_by_its_code(
     async with start(**BY_LENGTH, max_message_bytes=65_536) as gateway, talking_raw(gateway) as raw:
         await raw.send(2, tone(0.5))
         await raw.send(opcode, payload, **options)  # type: ignore[arg-type]  # wrong on purpose
-        _, code = await raw.told()
+        told, code = await raw.told()
         assert (code, raw.close_reason) == (close_code, reason)
+        assert [message["type"] for message in told][-3:] == ["final", "error", "session.closed"]
+        assert told[-2]["code"] == reason
+        await nothing_is_left(gateway)
+
+
+async def test_a_first_message_that_can_not_be_read_is_refused(start: Start) -> None:
+    async with start(max_message_bytes=65_536) as gateway, talking_raw(gateway, STREAM) as raw:
+        await raw.send(2, bytes(70_000))
+        told, code = await raw.told()
+        assert ([message["code"] for message in told], code) == (["message_too_big"], 1009)
         await nothing_is_left(gateway)
 
 

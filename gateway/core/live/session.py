@@ -184,7 +184,7 @@ class Session:
         if len(self._delivery.pending):
             # Nor can one that waits for what we owe it.
             self._active_at_s = now_s
-        if now_s - self._active_at_s >= self._limits.max_idle_s:
+        if not self._config.may_idle and now_s - self._active_at_s >= self._limits.max_idle_s:
             return self.finish(now_s=now_s, error=IdleTimeout("Nothing was received for too long."))
         if self._config.endpointing and now_s - self._audio_at_s >= self._limits.stall_s:
             return self._hear(self._intake.cut(CutReason.SILENCE), now_s)

@@ -25,6 +25,7 @@ class SessionConfig:
     `options.language` None locks the language in once it was detected, with `language_lock`. Without `endpointing`
     everything is speech, and only `finalize` and `max_utterance_ms` cut. `audio_context_ms` of the utterance before is
     decoded again in front. `keeps_text`: the text is remembered, for a config with `text_context` that follows.
+    `may_idle`: silence does not end the session.
     """
 
     model: str
@@ -34,6 +35,7 @@ class SessionConfig:
     interim_results: bool = False
     partial_interval_ms: int = 700
     language_lock: bool = True
+    may_idle: bool = False
     text_context: bool = False
     keeps_text: bool = False
     audio_context_ms: int = 0

@@ -258,6 +258,13 @@ def test_idle_and_old_sessions_are_flushed_and_end(limits: object, later_s: floa
     assert (type(errored.error), errored.error.reason) == (IdleTimeout, code)
 
 
+def test_what_may_idle_ends_by_age_alone() -> None:
+    driver = Driver(replace(CONFIG, may_idle=True))
+    assert driver.session.tick(driver.now_s + LIMITS.max_age_s - 1) == []
+    (errored,) = messages(driver.session.tick(driver.now_s + LIMITS.max_age_s), Errored)
+    assert errored.error.reason == "session_expired"
+
+
 def test_keepalive_keeps_alive_also_while_closing() -> None:
     driver = Driver()
     driver.speak(SPEECH)
