@@ -108,6 +108,10 @@ class Live:
         except aiohttp.WSServerHandshakeError as error:
             if resume and error.status == HTTPStatus.SERVICE_UNAVAILABLE:
                 raise aiohttp.ClientConnectionError("the service is not ready") from None
+            if resume and error.status == HTTPStatus.UNAUTHORIZED:
+                raise RefusedError(
+                    "the service no longer has this session: it was restarted, or the connection was away too long"
+                ) from None
             raise refusal(error.status, error.headers.get("Retry-After") if error.headers else None) from None
 
     async def _listen(self, socket: aiohttp.ClientWebSocketResponse) -> None:

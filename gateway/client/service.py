@@ -37,4 +37,6 @@ def refusal(status: int, retry_after: str | None, message: str = "") -> RefusedE
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return RefusedError(f"{message or 'the service wants another key'} (--api-key or TRITONE_API_KEY)")
     again = f"; try again in {retry_after} s" if retry_after else ""
-    return RefusedError(f"{message or f'the service answered {status} {HTTPStatus(status).phrase}'}{again}")
+    # What stands between may answer by a number of its own.
+    phrase = f" {HTTPStatus(status).phrase}" if status in set(HTTPStatus) else ""
+    return RefusedError(f"{message or f'the service answered {status}{phrase}'}{again}")

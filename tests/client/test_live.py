@@ -118,7 +118,31 @@ async def test_a_broken_connection_is_made_again_and_goes_on_where_the_service_i
     assert asked == [{}, {"session_id": "s", "resume_token": "t", "last_utterance": "6"}]
 
 
-@pytest.mark.parametrize(("status", "line"), [(401, "--api-key"), (503, "try again in 7 s"), (404, "404 Not Found")])
+async def test_a_session_that_the_service_has_no_more_is_no_question_of_keys() -> None:
+    asked: list[web.Request] = []
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        asked.append(request)
+        if len(asked) > 1:
+            return web.Response(status=401)
+        answer = web.WebSocketResponse()
+        await answer.prepare(request)
+        await answer.send_json(STARTED)
+        await answer.receive_bytes()
+        assert request.transport is not None
+        request.transport.close()
+        return answer
+
+    async with answering(stream) as service:
+        with pytest.raises(RefusedError, match="no longer has this session"):
+            await Live(service, {}, lambda _: None).run(pieces(4))
+    assert "resume_token" in asked[1].query
+
+
+@pytest.mark.parametrize(
+    ("status", "line"),
+    [(401, "--api-key"), (503, "try again in 7 s"), (404, "404 Not Found"), (520, r"answered 520; try again")],
+)
 async def test_a_refusal_is_one_line(status: int, line: str) -> None:
     async def refuse(_: web.Request) -> web.Response:
         return web.Response(status=status, headers={"Retry-After": "7"})
