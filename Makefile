@@ -94,7 +94,7 @@ soak: setup-dev ## does it leak? DURATION=10m of every user, a kill and a recycl
 
 soak-short: setup-dev ## the same in three minutes, with one leak that must be found
 	$(BIN)/tritone fetch tiny.en
-	$(BIN)/python -m loadtests.soak --duration 35s --controls sessions --control-duration 30s
+	$(BIN)/python -m loadtests.soak --duration 35s --controls sessions --control-duration 20s
 
 capacity: setup-dev ## live streams and files an hour within the latency limits, and the cost of an idle session
 	$(BIN)/python -m loadtests.capacity

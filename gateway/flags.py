@@ -33,7 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser, names: Iterable[str]) -> None
         if field.name in wanted:
             unit = field.metadata["unit"]
             default = f"{field.default:g}" if isinstance(field.default, float) else field.default
-            notes = [unit] * bool(unit) + [f"default {default}", env_name(field.name)]
+            notes = [
+                *([unit] if unit else []),
+                *([] if default == "" else [f"default {default}"]),
+                env_name(field.name),
+            ]
             choices = field.metadata["choices"]
             parser.add_argument(
                 flag_name(field.name),

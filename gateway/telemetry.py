@@ -11,7 +11,7 @@ from typing import TextIO
 import orjson
 from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.process_collector import ProcessCollector
 
 from gateway.core.admission import Admission
@@ -26,14 +26,18 @@ _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8, 12
 class Telemetry:
     """The metrics of one gateway, in a registry of their own."""
 
-    content_type = CONTENT_TYPE_LATEST
+    content_type = CONTENT_TYPE_PLAIN_0_0_4
 
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
         self.requests = Counter("tritone_requests", "Answered requests", ["route", "status"], registry=registry)
         self.errors = Counter("tritone_errors", "Requests that ended in an error", ["code"], registry=registry)
         self.request_seconds = Histogram(
-            "tritone_request_seconds", "From the request to its answer", ["route"], registry=registry, buckets=_SECONDS
+            "tritone_request_seconds",
+            "From the request to its answer, WebSockets aside",
+            ["route"],
+            registry=registry,
+            buckets=_SECONDS,
         )
         self.stage_seconds = Histogram(
             "tritone_stage_seconds",

@@ -113,7 +113,8 @@ def _record(request: web.Request, status: int, code: str | None, elapsed_s: floa
     route = resource.canonical if resource else "none"
     telemetry = request.app[TELEMETRY]
     telemetry.requests.labels(route, str(status)).inc()
-    telemetry.request_seconds.labels(route).observe(elapsed_s)
+    if SOCKET not in request:
+        telemetry.request_seconds.labels(route).observe(elapsed_s)
     if code:
         telemetry.errors.labels(code).inc()
     level = logging.DEBUG if route in _QUIET_ROUTES else logging.ERROR if status >= _SERVER_ERRORS else logging.INFO

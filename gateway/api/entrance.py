@@ -8,7 +8,8 @@ from aiohttp import web
 from gateway.api.callers import caller_of
 from gateway.api.keys import ADMISSION, DRAINING, FLEET
 from gateway.core.admission import Admission
-from gateway.core.errors import QuotaExceeded, ShuttingDown
+from gateway.core.errors import BadRequest, QuotaExceeded, ShuttingDown
+from gateway.core.wire.fields import MAX_NAME_CHARS
 
 
 class Entrance:
@@ -38,7 +39,8 @@ class Entrance:
 
 @contextmanager
 def entered(request: web.Request) -> Iterator[Entrance]:
-    """Holds a place. Raises ShuttingDown, Overloaded, QuotaExceeded, ModelUnavailable."""
+    """Holds a place. Raises BadRequest, ShuttingDown, Overloaded, QuotaExceeded, ModelUnavailable."""
+    refuse_query(request)
     app = request.app
     if app[DRAINING].is_set():
         raise ShuttingDown("The service is stopping.")
@@ -48,3 +50,10 @@ def entered(request: web.Request) -> Iterator[Entrance]:
         yield entrance
     finally:
         entrance.leave()
+
+
+def refuse_query(request: web.Request) -> None:
+    """What is asked for stands in the body. Raises BadRequest for what is in the address, which would be ignored."""
+    if request.query:
+        param = next(iter(request.query))[:MAX_NAME_CHARS]
+        raise BadRequest("Parameters of this route belong in the body.", code="unknown_parameter", param=param)

@@ -107,4 +107,12 @@ def _response(description: str, content: Content, status: int = 200) -> dict[str
 
 
 def _content(content: Content) -> dict[str, Any]:
-    return {media: {"schema": schema} for media, schema in content.items()}
+    return {media: {"schema": schema, **_encoding(media, schema)} for media, schema in content.items()}
+
+
+def _encoding(media: str, schema: Schema) -> dict[str, Any]:
+    """Each item of a list is a field of its own, which forms are not taken to mean by themselves."""
+    if media != "multipart/form-data":
+        return {}
+    lists = [name for name, each in schema["properties"].items() if each.get("type") == "array"]
+    return {"encoding": {name: {"style": "form", "explode": True} for name in lists}}

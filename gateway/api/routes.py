@@ -53,7 +53,7 @@ class Route:
 
 _FILE_ERRORS: Errors = (
     *(errors.BadRequest, errors.NotFound, errors.BadAudio, errors.UnsupportedAudio, errors.AudioTooLong),
-    *(errors.IdleTimeout, errors.Overloaded, errors.ShuttingDown, errors.DeadlineExceeded),
+    *(errors.QuotaExceeded, errors.IdleTimeout, errors.Overloaded, errors.ShuttingDown, errors.DeadlineExceeded),
     *(errors.ModelUnavailable, errors.ModelFailed),
 )
 _POSTED_ERRORS: Errors = (

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from gateway.api.bodies import Body
 from gateway.api.callers import caller_of
-from gateway.api.entrance import entered
+from gateway.api.entrance import entered, refuse_query
 from gateway.api.keys import CONTEXTS, DISPATCH, REQUEST_ID, SETTINGS, TELEMETRY
 from gateway.api.models import served_model
 from gateway.api.replies import json_response
@@ -55,6 +55,7 @@ async def utterance(request: web.Request) -> web.Response:
 
 async def reset(request: web.Request) -> web.Response:
     """Forgets what a session remembers, after its requests that came before."""
+    refuse_query(request)
     app = request.app
     settings = app[SETTINGS]
     with Body(app) as body:

@@ -76,6 +76,17 @@ async def test_requests_are_counted_by_route_not_by_path(gateway: Gateway) -> No
     assert 'tritone_requests_total{route="none",status="404"} 1.0' in text
 
 
+async def test_the_time_of_a_request_is_not_a_sessions(gateway: Gateway) -> None:
+    await get(gateway, "/v1/models")
+    async with gateway.client.ws_connect("/v1/stream?language=en") as socket:
+        await socket.receive()
+    await eventually(lambda: "/v1/stream" in gateway.app[TELEMETRY].exposition().decode())
+    text = gateway.app[TELEMETRY].exposition().decode()
+    assert 'tritone_requests_total{route="/v1/stream",status="101"} 1.0' in text
+    assert 'tritone_request_seconds_count{route="/v1/models"} 1.0' in text
+    assert 'tritone_request_seconds_count{route="/v1/stream"}' not in text
+
+
 async def test_no_word_of_the_client_is_logged(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     await post(gateway, form(wav(0.5), prompt="Rumpelstiltskin"))

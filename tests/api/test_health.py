@@ -50,7 +50,7 @@ async def test_a_failing_request_closes_the_door_at_once(start: Start) -> None:
 async def test_metrics_are_prometheus_text(gateway: Gateway) -> None:
     await post(gateway, form(wav(2.0)))
     reply, text = await get(gateway, "/metrics")
-    assert reply.content_type == "text/plain"
+    assert reply.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     for line in (
         "tritone_audio_seconds_total 2.0",
         "tritone_requests_in_progress 0.0",

@@ -8,7 +8,7 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
 from gateway.api import schemas
-from gateway.api.form import CHOICES, FLAGS, NUMBERS, TEXTS, UNSUPPORTED, parse
+from gateway.api.form import CHOICES, FLAGS, LISTS, NUMBERS, TEXTS, UNSUPPORTED, parse
 from gateway.api.openapi import document
 from gateway.api.routes import ROUTES
 from gateway.core.audio import Task
@@ -48,8 +48,15 @@ def test_every_route_says_what_it_does(route: Any) -> None:
     assert inspect.getdoc(route.handler)
 
 
+def test_a_file_may_meet_a_quota() -> None:
+    assert "429" in document(Settings())["paths"]["/v1/audio/translations"]["post"]["responses"]
+
+
 def test_the_form_has_every_field_that_is_taken_and_no_other() -> None:
     examples = {"boolean": "true", "string": "en"}
+    lists = {name for name, schema in FORM["schema"]["properties"].items() if schema.get("type") == "array"}
+    assert {name.removesuffix("[]") for name in lists} == LISTS
+    assert FORM["encoding"] == {name: {"style": "form", "explode": True} for name in lists}
     for name, schema in FORM["schema"]["properties"].items():
         if name == "file":
             continue
@@ -59,7 +66,7 @@ def test_the_form_has_every_field_that_is_taken_and_no_other() -> None:
         parse(given.items(), task=Task.TRANSCRIBE, max_timeout_s=10)
     told = {name.removesuffix("[]") for name in FORM["schema"]["properties"]}
     refused = {name for name, accepted in UNSUPPORTED.items() if not accepted}
-    assert told == {"file", *NUMBERS, *FLAGS, *TEXTS, *CHOICES, *UNSUPPORTED} - refused
+    assert told == {"file", *NUMBERS, *FLAGS, *TEXTS, *CHOICES, *LISTS, *UNSUPPORTED} - refused
     with pytest.raises(BadRequest):
         parse({"model": "m", "colour": "red"}.items(), task=Task.TRANSCRIBE, max_timeout_s=10)
 

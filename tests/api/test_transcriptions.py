@@ -5,6 +5,7 @@ import pytest
 from gateway.api.keys import ADMISSION, DRAINING
 from gateway.core import errors
 from gateway.core.audio import Filtered, Task
+from gateway.triton.wire import parameters_of
 from tests.fakes import FakeTranscriber
 from tests.serving import Gateway, Start, form, health_of, post, wav
 
@@ -125,6 +126,21 @@ async def test_a_failing_model_is_told_in_openais_form(
     assert "secret" not in str(body)
     assert gateway.backend.in_flight == 0
     assert gateway.app[ADMISSION].requests == 0
+
+
+@pytest.mark.parametrize("url", ["/v1/audio/transcriptions", "/v1/audio/translations", "/utterance", "/reset"])
+async def test_what_stands_in_the_address_is_refused_and_not_ignored(gateway: Gateway, url: str) -> None:
+    reply, body = await post(gateway, form(wav(0.5)), f"{url}?language=fr&stream=true")
+    assert (reply.status, body["error"]["code"], body["error"]["param"]) == (400, "unknown_parameter", "language")
+    assert gateway.app[ADMISSION].requests == 0
+
+
+async def test_the_languages_to_choose_from_reach_the_model(gateway: Gateway) -> None:
+    reply, _ = await post(gateway, form(wav(0.5), **{"languages[]": ["de", "fr"], "keywords[]": ["Ada", "Bach"]}))
+    assert reply.status == 200
+    options = gateway.backend.requests[0][2]
+    assert (options.language, options.languages, options.hotwords) == (None, ("de", "fr"), "Ada, Bach")
+    assert parameters_of(options).items() >= {"languages": "de,fr", "hotwords": "Ada, Bach"}.items()
 
 
 async def test_an_unknown_model_is_not_found(gateway: Gateway) -> None:
