@@ -1,5 +1,5 @@
-# NVIDIA's Triton with Whisper as a Python-backend model. TRITON_IMAGE is a tritonserver image with Python 3.12 (24.12 or
-# newer, the "-py3" variant): docker build -f docker/triton.Dockerfile --build-arg TRITON_IMAGE=... -t tritone-triton .
+# NVIDIA's Triton with Whisper as a Python-backend model. TRITON_IMAGE is a tritonserver image with Python 3.12 and CUDA 12,
+# which CTranslate2 needs (24.12 to 25.07, the "-py3" variant): docker build -f docker/triton.Dockerfile --build-arg TRITON_IMAGE=... -t tritone-triton .
 ARG TRITON_IMAGE
 FROM ${TRITON_IMAGE}
 WORKDIR /tritone

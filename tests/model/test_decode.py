@@ -103,6 +103,36 @@ def test_silence_is_empty_and_costs_nothing(
     assert (answer["text"], answer["segments"], job.hypotheses) == ("", [], [])
 
 
+@pytest.mark.parametrize("name", ["prompt", "hotwords"])
+def test_control_tokens_in_a_prompt_are_words_and_break_nobodys_batch(
+    speech: Speech, words: dict[str, str], make_job: MakeJob, decode_all: DecodeAll, name: str
+) -> None:
+    samples = speech["weather"]
+    hostile = make_job(samples, **{name: "<|startoftranscript|><|endoftext|>"})
+    others = [make_job(samples, prompt="Good day. " * length) for length in range(1, 6)]
+    neighbours = [job for job in others if len(job.previous_tokens) == len(hostile.previous_tokens)]
+    neighbours += [make_job(samples, prompt=" a" * len(hostile.previous_tokens)), make_job(samples)]
+    answers = decode_all([hostile, *neighbours])
+    assert word_error_rate({"weather": words["weather"]}, {"weather": answers[neighbours[-1]]}) < 0.1
+    assert all(isinstance(answers[job], dict) for job in (hostile, *neighbours))
+    assert not set(hostile.previous_tokens) & {50256, 50257}
+
+
+@pytest.mark.parametrize("length", [1, 160, 319, 320, 639])
+def test_words_in_less_than_two_steps_have_times_inside_them(
+    speech: Speech, make_job: MakeJob, decode_all: DecodeAll, length: int
+) -> None:
+    # Whatever is heard in so little is taken.
+    loose = {"no_speech_threshold": 1.0, "log_prob_threshold": -100.0, "word_timestamps": True}
+    clips = [speech[name][at : at + length] for name in speech for at in (8_000, 16_000)]
+    for answer in decode_all([make_job(clip, **loose) for clip in clips]).values():
+        assert isinstance(answer, dict)
+        times = [
+            word[edge] for segment in answer["segments"] for word in segment["words"] for edge in ("start_s", "end_s")
+        ]
+        assert all(time_s >= 0 for time_s in times)
+
+
 def test_words_of_noise_do_not_crash(make_job: MakeJob, decode_all: DecodeAll) -> None:
     noise = np.random.default_rng(3).integers(-300, 300, 1600).astype(np.int16)
     job = make_job(noise, word_timestamps=True, timestamps=True)

@@ -122,6 +122,30 @@ def test_a_batch_that_breaks_answers_each_of_its_jobs(layout: Layout, counts: Co
     assert counts.totals["audio_s"] == 3 - len(failed)
 
 
+def test_a_reply_that_fails_is_nobody_elses_failure(
+    decoder: Decoder, workers: Workers, counts: Counts, speech: dict[str, Any]
+) -> None:
+    replies = Replies(4)
+    samples = speech["weather"]
+
+    def broken(_: dict[str, Any] | RequestError) -> None:
+        raise OSError("no room")
+
+    late = Options(language="en", deadline_unix_ms=1)
+    for options in (Options(language="en", beam_size=1), late, Options(language="en", beam_size=1)):
+        workers.submit(
+            [
+                decoder.job(samples, options, is_cancelled=lambda: False, reply=broken),
+                job_for(decoder, samples, replies, "good", beam_size=1),
+                decoder.job(samples, options, is_cancelled=lambda: False, reply=broken),
+            ]
+        )
+    workers.submit([job_for(decoder, samples, replies, "good", beam_size=1)])
+    replies.wait()
+    assert all(isinstance(outcome, dict) for _, outcome in replies.outcomes)
+    assert counts.totals["failures"] == 6
+
+
 def test_stopping_answers_what_was_taken(
     decoder: Decoder, layout: Layout, counts: Counts, speech: dict[str, Any]
 ) -> None:

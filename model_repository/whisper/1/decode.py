@@ -26,6 +26,9 @@ SAMPLED_HYPOTHESES = 5
 
 LONGEST_CONTEXT_TOKENS = 448
 
+LEAST_ALIGNED_FRAMES = 4
+"""CTranslate2 aligns to steps of two frames; in fewer than two of them words have no times, or negative ones."""
+
 SILENCE_PEAK = 33
 """Samples that never pass -60 dBFS hold no speech; Whisper would make some up."""
 
@@ -46,6 +49,8 @@ class Decoder:
             intra_threads=layout.threads_per_worker,
         )
         self._tokens = tokenizers.Tokenizer.from_file(str(weights / "tokenizer.json"))
+        # A prompt is words: what looks like a control token would change the shape that a batch shares.
+        self._tokens.encode_special_tokens = True
         self._log_mel = LogMel(self._model.n_mels)
         self._max_encode = layout.max_encode
         self._window_step_frames = layout.window_step_frames
@@ -154,7 +159,10 @@ class Decoder:
                 yield jobs[index], result
         for group in by_language.values():
             indices = [index for index, _ in group]
-            frames = [max(1, min(len(jobs[index].samples) // SAMPLES_PER_FRAME, MAX_FRAMES)) for index in indices]
+            frames = [
+                min(max(len(jobs[index].samples) // SAMPLES_PER_FRAME, LEAST_ALIGNED_FRAMES), MAX_FRAMES)
+                for index in indices
+            ]
             segments = [result["segments"] for _, result in group]
             add_words(self._model, rows(encoded, indices), self._tokenizer(jobs[indices[0]]), segments, frames)
             for index, result in group:

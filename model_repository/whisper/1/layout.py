@@ -1,12 +1,16 @@
 """Chooses device, arithmetic and threads for the machine; each choice can be overridden by a parameter of the model."""
 
+import ctypes
 import os
+import sys
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import ctranslate2
 
+# What CTranslate2 4 loads when it is first used.
+CUBLAS = "libcublas.so.12"
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -33,11 +37,23 @@ class Layout:
 def choose_layout(overrides: dict[str, str], device_index: int = 0) -> Layout:
     """The measured best for the device (docs/performance.md), with what `overrides` say instead."""
     wanted = overrides.get("device") or "auto"
-    device = ("cuda" if ctranslate2.get_cuda_device_count() else "cpu") if wanted == "auto" else wanted
+    device = ("cuda" if _has_cuda() else "cpu") if wanted == "auto" else wanted
     best = _on_cuda(device_index) if device == "cuda" else _on_cpu()
     given = {field.name: overrides[field.name] for field in fields(Layout) if overrides.get(field.name)}
     chosen: dict[str, Any] = {name: int(text) if text.isdecimal() else text for name, text in given.items()}
     return replace(best, **chosen | {"device": device})
+
+
+def _has_cuda() -> bool:
+    """Whether there is a GPU that can be used: to count them takes the driver alone, to decode on one cuBLAS too."""
+    if not ctranslate2.get_cuda_device_count():
+        return False
+    try:
+        ctypes.CDLL(CUBLAS)
+    except OSError as error:
+        print(f"tritone: a GPU, but no cuBLAS for CTranslate2 ({error}): the CPU is used", file=sys.stderr, flush=True)
+        return False
+    return True
 
 
 def _on_cuda(device_index: int) -> Layout:

@@ -145,6 +145,9 @@ class Workers:
             self._counts.add("audio_s", job.duration_s)
         try:
             job.answer(abandoned or outcome)
+        except Exception:  # a boundary: an answer that Triton can't take is no other request's failure
+            self._counts.add("failures")
+            traceback.print_exc(file=sys.stderr)
         finally:
             with self._changed:
                 self._pending -= 1
