@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gateway.core.admission import Admission, AdmissionLimits, Lane
-from gateway.core.audio import DecodeOptions, Utterance
+from gateway.core.audio import DecodeOptions, Transcript, Utterance
 from gateway.core.deadline import Deadline
 from gateway.core.errors import BadAudio, DeadlineExceeded, ModelFailed, ModelUnavailable, Overloaded
 from gateway.core.recovery import Sign
@@ -96,6 +96,24 @@ async def test_a_file_is_decoded_no_faster_than_it_is_answered(dispatch: Dispatc
     assert [placed.segment.start_s for placed in transcript.segments] == [number / 2 for number in range(50)]
     assert backend.most_in_flight == 2
     assert cuts.closed
+
+
+async def test_what_the_model_is_late_with_counts_as_its_own(
+    backend: FakeTranscriber, admission: Admission, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def late(*_: object, deadline: Deadline, **__: object) -> Transcript:
+        await asyncio.sleep(deadline.remaining_s(time.monotonic()))
+        raise DeadlineExceeded("The model did not answer in time.")
+
+    monkeypatch.setattr(backend, "transcribe", late)
+    telemetry = Telemetry()
+    limits = DispatchLimits(file_fan_out=2, long_after_s=60, utterance_timeout_s=30, retry_reserve=8)
+    with ThreadPoolExecutor(1) as decoders:
+        dispatch = Dispatch(admission, await fleet_of(backend), telemetry, decoders=decoders, limits=limits)
+        with pytest.raises(DeadlineExceeded):
+            await dispatch.transcribe_file(Cuts(1), job(timeout_s=0.05))
+    outcome = {"outcome": "deadline_exceeded"}
+    assert telemetry.registry.get_sample_value("tritone_utterances_total", outcome) == 1
 
 
 async def test_the_first_two_go_together_until_the_language_is_sure(

@@ -12,6 +12,7 @@ from gateway.core.live.effects import Transcribe, TranscribePartial
 from gateway.core.live.session_config import SessionLimits
 from gateway.dispatch import Dispatch, Job
 from gateway.live.budget import AudioBudget
+from gateway.tasks import AFTER_DEADLINE_S
 from gateway.telemetry import LiveTelemetry
 
 
@@ -42,8 +43,7 @@ class Shared:
         deadline = Deadline.after(timeout_s, now_s=time.monotonic())
         job = Job(request_id, effect.model, effect.options, deadline, lane)
         try:
-            # The deadline binds the model; this binds the wait for it as well.
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s + AFTER_DEADLINE_S):
                 return await self.dispatch.transcribe(effect.utterance, job)
         except TimeoutError:
             raise DeadlineExceeded("The model did not answer in time.") from None

@@ -40,13 +40,17 @@ _RETRY_AFTER_S = 2.0
 _FIRST, _LAST = 1, 2
 
 # Channel arguments replace all of the client's own, the message sizes among them. The reconnect times bring the
-# first answer after an outage from 5 s to under 0.6 s.
+# first answer after an outage from 5 s to under 0.6 s. A machine that vanishes without a word is otherwise found out by
+# the kernel alone, after a quarter of an hour; a Triton that lives has been heard by its pulse before a ping is due.
 _CHANNEL_ARGS = [
     ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
     ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.min_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),
 ]
 
 _TYPED_ERROR = re.compile(r"tritone:(?P<code>[a-z_]+):(?P<param>[a-z_]*):(?P<message>[^\n]*)")

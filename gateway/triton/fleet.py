@@ -249,6 +249,8 @@ class Fleet:
         await endpoint.idle.wait()
         if endpoint.watching is not None:
             endpoint.watching.cancel()
+            # It takes a few turns of the loop to end, and may not find the connection closed.
+            await asyncio.wait([endpoint.watching])
         await endpoint.backend.close()
         if endpoint.address not in self.problems:
             self._telemetry.forget(endpoint.address)

@@ -250,7 +250,12 @@ class Keeper:
         if step is Step.HEAL:
             # What is taken away here is brought back, however often that fails.
             self._wanted = True
-            self._leftovers += not await self._unload(patience_s=_UNLOAD_PATIENCE_S)
+            try:
+                self._leftovers += not await self._unload(patience_s=_UNLOAD_PATIENCE_S)
+            except DeadlineExceeded:
+                # Whoever does not even take an order is not healed by more of them.
+                self._leftovers = self._limits.max_leftovers
+                raise
         await self._triton.load(self.model, deadline=_within(self._limits.load_timeout_s))
 
     async def _unload(self, *, patience_s: float, ends: Callable[[], bool] = lambda: False) -> bool:

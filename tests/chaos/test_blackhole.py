@@ -49,7 +49,7 @@ async def test_everything_ends_with_its_deadline_and_leaves_nothing(gateway: Gat
 
     assert (await ask())[0] == 200
     tasks = len(asyncio.all_tasks())
-    proxy.blackhole = True
+    proxy.vanish()
     ended = await asyncio.gather(*(ask() for _ in range(REQUESTS)))
     print(f"slowest end: {max(elapsed_s for _, elapsed_s in ended) - TIMEOUT_S:.2f} s after its deadline")
     statuses = Counter(status for status, _ in ended)

@@ -230,6 +230,33 @@ async def test_an_order_outlives_the_name_of_its_triton(monkeypatch: pytest.Monk
     await fleet.close()
 
 
+async def test_nothing_is_asked_over_a_connection_that_was_closed(
+    monkeypatch: pytest.MonkeyPatch, there: list[Place]
+) -> None:
+    there[:] = [Place("a:1"), Place("b:1")]
+    tritons = Tritons("name:1")
+    a = tritons.connect("a:1")
+
+    async def pulse(model: str, *, deadline: Deadline) -> Sign:
+        assert not a.closed
+        try:
+            await asyncio.Event().wait()
+        finally:
+            # Its end takes a while, and then it asks once more.
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert not a.closed
+        return Sign.ALIVE
+
+    async with tritons.running() as fleet:
+        monkeypatch.setattr(a, "pulse", pulse)
+        await eventually(lambda: tritons.value("tritone_model_ready", "a:1") == 1)
+        there[:] = [Place("b:1")]
+        await eventually(lambda: a.closed)
+        await ask(fleet)
+    await fleet.close()
+
+
 async def test_a_triton_serves_until_those_that_replace_it_can(there: list[Place]) -> None:
     there[:] = [Place("name:1")]
     tritons = Tritons("name:1")

@@ -291,6 +291,21 @@ async def test_nothing_is_healed_while_an_operator_replaces_it(backend: FakeTran
     await replacing
 
 
+async def test_a_triton_of_our_own_that_takes_no_order_is_started_afresh(backend: FakeTranscriber) -> None:
+    restarts: list[str] = []
+
+    async def silent(model: str, *, deadline: Deadline) -> None:
+        raise errors.DeadlineExceeded("Triton did not answer in time.")
+
+    backend.unload = silent  # type: ignore[method-assign]
+    hasty = RecoveryLimits(min_pause_s=0.0, max_pause_s=0.0)
+    keeper = keeper_of(backend, restart=lambda: restarts.append("restart"), recovery=hasty)
+    backend.sign = Sign.DEAD
+    for _ in range(2):
+        await keeper.check()
+    assert restarts == ["restart"]
+
+
 async def test_a_triton_of_our_own_is_started_afresh_when_too_much_was_left_in_it(backend: FakeTranscriber) -> None:
     restarts: list[str] = []
 
