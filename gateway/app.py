@@ -190,6 +190,7 @@ async def _live(app: web.Application) -> AsyncIterator[None]:
         app[TELEMETRY],
         ContextLimits(
             max_contexts=settings.max_contexts,
+            max_of_caller=settings.max_contexts_per_key,
             max_requests=settings.max_context_requests,
             idle_s=settings.context_idle_s,
         ),

@@ -157,7 +157,8 @@ class Settings:
     model_threads: int = _setting(0, "embedded Triton: threads of one worker; 0 by cores", low=0)
     model_hang_limit_s: float = _setting(
         60.0,
-        "a model that works for so long without a result ends itself; large ones on a CPU need more",
+        "a model that works for so long without a result ends itself; large ones on a CPU need more "
+        "(with `serve`: what that Triton's model has as hang_limit_s)",
         unit="seconds",
         low=5,
     )
@@ -220,6 +221,7 @@ class Settings:
     max_posted_bytes: int = _setting(16 * MIB, "/utterance: largest request, base64 and all", unit="bytes", low=1024)
     max_posted_audio_s: float = _setting(600.0, "/utterance: longest audio", unit="seconds", low=1)
     max_contexts: int = _setting(1024, "/utterance: sessions that are remembered", low=1)
+    max_contexts_per_key: int = _setting(256, "/utterance: those of one key, or of one address without keys", low=1)
     max_context_requests: int = _setting(8, "/utterance: requests of one session that may be inside", low=1)
     context_idle_s: float = _setting(
         600.0, "/utterance: how long a session is remembered after its last request", unit="seconds", low=0.05

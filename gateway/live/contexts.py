@@ -16,9 +16,10 @@ _Key: TypeAlias = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContextLimits:
-    """Sessions that are remembered, requests of one that may be inside, and how long an idle one is remembered."""
+    """How many sessions are remembered, of all callers and of one, for how long, and how many requests of one wait."""
 
     max_contexts: int
+    max_of_caller: int
     max_requests: int
     idle_s: float
 
@@ -76,6 +77,8 @@ class Contexts:
         if place is None:
             if len(self) >= self._limits.max_contexts:
                 raise self._refused(Overloaded("Too many sessions are remembered.", code="too_many_sessions"))
+            if sum(caller == key[0] for caller, _ in self._places) >= self._limits.max_of_caller:
+                raise self._refused(QuotaExceeded("Too many sessions of yours are remembered."))
             place = self._places[key] = Place()
         elif place.requests >= self._limits.max_requests:
             raise self._refused(QuotaExceeded("Too many requests of this session wait for their turn."))

@@ -89,6 +89,9 @@ class Registry:
         except asyncio.CancelledError:
             session.end("client_left")
             raise
+        if session.end_reason:
+            # A drain began in between.
+            raise ShuttingDown("The service is stopping.")
         return session
 
     def resume(self, session_id: str, token: str) -> LiveSession:

@@ -293,6 +293,14 @@ async def test_sessions_are_bounded_in_number_and_expire(start: Start) -> None:
         assert gateway.backend.requests[-1][2].prompt is None
 
 
+async def test_one_caller_does_not_take_them_all(start: Start) -> None:
+    async with start(max_contexts_per_key=1) as gateway:
+        await say(gateway, session_id="a")
+        status, answer = await say(gateway, session_id="b")
+        assert (status, answer["error"]["code"]) == (429, "quota_exceeded")
+        assert (await say(gateway, session_id="a"))[0] == 200
+
+
 async def test_a_request_that_fails_leaves_no_context(start: Start) -> None:
     async with start(FakeTranscriber()) as gateway:
         gateway.backend.error = Overloaded("full", retry_after_s=7)

@@ -1,7 +1,11 @@
 import asyncio
 
+import pytest
+
 from gateway.api.keys import DRAINING, LIVE
 from gateway.app import drained
+from gateway.core.errors import ShuttingDown
+from gateway.core.live.session_config import SessionConfig
 from tests.live.talking import (
     BY_LENGTH,
     SECOND,
@@ -122,6 +126,18 @@ async def test_stopping_answers_what_is_open_and_says_goodbye(start: Start) -> N
         await stopping
         assert [told["type"] for told in talker.told][2:] == ["final", "error", "session.closed"]
         assert talker.of("error")[0]["code"] == "shutting_down"
+
+
+async def test_a_session_that_a_drain_overtakes_is_refused(start: Start) -> None:
+    async with start() as gateway:
+        registry = gateway.app[LIVE]
+        opening = asyncio.create_task(registry.open(registry.admit("me"), SessionConfig(model="base"), door="stream"))
+        await asyncio.sleep(0)
+        assert len(registry) == 1
+        registry.drain(within_s=5)
+        with pytest.raises(ShuttingDown):
+            await opening
+        await nothing_is_left(gateway)
 
 
 async def test_stopping_does_not_wait_for_ever(start: Start) -> None:
