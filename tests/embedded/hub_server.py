@@ -17,6 +17,7 @@ class HubServer(ThreadingHTTPServer):
     def __init__(self, repository: str, files: dict[str, bytes]) -> None:
         super().__init__(("127.0.0.1", 0), _Door)
         self.repository = repository
+        self.commit = COMMIT
         self.files = dict(files)
         self.promised = dict(files)
         self.ranges: list[str] = []
@@ -42,10 +43,18 @@ class _Door(BaseHTTPRequestHandler):
         hub = self.server
         if path.startswith(f"/api/models/{hub.repository}/revision/"):
             self._json(
-                {"id": hub.repository, "sha": COMMIT, "siblings": [self._sibling(name) for name in hub.promised]}
+                {"id": hub.repository, "sha": hub.commit, "siblings": [self._sibling(name) for name in hub.promised]}
             )
-        elif path.startswith(f"/{hub.repository}/resolve/{COMMIT}/"):
-            self._send(302, b"", {"Location": f"/storage/{path.rsplit('/', 1)[1]}"})
+        elif path.startswith(f"/{hub.repository}/resolve/{hub.commit}/"):
+            name = path.rsplit("/", 1)[1]
+            # As the Hub does it: what is large lies elsewhere, what is small has a second address.
+            storage = f"http://localhost:{hub.server_port}/storage/{name}"
+            self._send(302, b"", {"Location": storage if name == "model.bin" else f"/api/resolve-cache/{name}"})
+        elif path.startswith("/api/resolve-cache/"):
+            if self.headers.get("Authorization"):
+                self._file(path.rsplit("/", 1)[1])
+            else:
+                self._send(401, b"", {})
         elif path.startswith("/storage/"):
             hub.tokens_at_storage.append(self.headers.get("Authorization"))
             self._file(path.rsplit("/", 1)[1])

@@ -88,6 +88,21 @@ def test_a_broken_download_goes_on_where_it_broke_even_in_a_later_call(
     assert server.ranges == ["bytes=1000-"]
 
 
+def test_files_of_two_commits_do_not_meet(server: HubServer, tmp_path: Path, said: list[str]) -> None:
+    server.files["vocabulary.txt"] = b""  # the last of them does not come
+    with pytest.raises(SetupError, match=r"vocabulary\.txt: it ended early"):
+        weights.fetch("org/mini", tmp_path, said.append)
+    server.commit = COMMIT[::-1]
+    changed = {name: data[::-1] for name, data in FILES.items()}
+    server.files.update(changed)
+    server.promised.update(changed)
+    folder = weights.fetch("org/mini", tmp_path, said.append)
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name in FILES} == {
+        name: data for name, data in changed.items() if name != "README.md"
+    }
+    assert not list((tmp_path / "downloads").glob("*.hub"))
+
+
 def test_the_token_stays_with_the_hub(server: HubServer, tmp_path: Path, said: list[str]) -> None:
     weights.fetch("org/mini", tmp_path, said.append)
     assert set(server.tokens_at_storage) == {None}
