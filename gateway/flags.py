@@ -94,6 +94,10 @@ def _cache_dir(values: Mapping[str, Value], environ: Mapping[str, str]) -> Path:
 
 def _check(settings: Settings) -> Settings:
     _check_addresses(settings)
+    if listed(settings.model) != (settings.model,):
+        raise SettingsError(f"--model or {env_name('model')}: one model; --also takes more")
+    if settings.triton_restart_max_s < settings.triton_restart_min_s:
+        raise SettingsError("--triton-restart-max-s: at least --triton-restart-min-s")
     if settings.outbox_messages < settings.session_replay + _RESUMED_MESSAGES:
         raise SettingsError(
             f"--outbox-messages: at least {_RESUMED_MESSAGES} more than --session-replay, which are told all at once"
