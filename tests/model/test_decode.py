@@ -13,7 +13,7 @@ from faster_whisper.tokenizer import Tokenizer
 from numpy.typing import NDArray
 from whisper_normalizer.english import EnglishTextNormalizer
 
-from decode import Decoder
+from decode import SAMPLED_HYPOTHESES, Decoder
 from guard import WIDER_FRAMES, Attempt, Hypothesis
 from jobs import Job
 from options import Options, RequestError
@@ -240,6 +240,39 @@ def test_languages_are_detected_for_those_who_ask_and_from_their_list(
     assert not told.language_probabilities
 
 
+@pytest.mark.parametrize("token", [51_864 * 2, -2, 2_000_000_000, 99_999_999_999])
+def test_a_token_that_there_is_not_can_not_be_suppressed(speech: Speech, make_job: MakeJob, token: int) -> None:
+    with pytest.raises(RequestError, match="suppress_tokens"):
+        make_job(speech["weather"], suppress_tokens=(-1, token))
+
+
+def test_what_is_asked_for_reaches_the_search(
+    decoder: Decoder, speech: Speech, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[list[int], dict[str, Any]]] = []
+
+    class Spy:
+        n_mels = decoder._model.n_mels
+        is_multilingual = decoder._model.is_multilingual
+        encode = staticmethod(decoder._model.encode)
+
+        def generate(self, encoded: object, prompts: list[list[int]], **options: Any) -> list[Any]:
+            asked.extend((prompt, options) for prompt in prompts)
+            return list(generate(encoded, prompts, **options))
+
+    generate = decoder._model.generate
+    monkeypatch.setattr(decoder, "_model", Spy())
+    job = make_job(speech["weather"], prompt="Good morning.", hotwords="Ada", beam_size=3, patience=2.0,
+                   suppress_tokens=(-1, 7))  # fmt: skip
+    hot = make_job(speech["weather"], temperature=0.4)
+    assert len(list(decoder.decode([job, hot]))) == 2
+    (prompt, searched), (_, sampled) = asked
+    words = decoder._tokens.decode(prompt[1 : prompt.index(decoder._tokenizer(job).sot)])
+    assert words == " Ada Good morning."
+    assert (searched["beam_size"], searched["patience"], searched["suppress_tokens"]) == (3, 2.0, [-1, 7])
+    assert (sampled["sampling_temperature"], sampled["num_hypotheses"]) == (0.4, SAMPLED_HYPOTHESES)
+
+
 def test_the_whole_window_may_be_asked_for(speech: Speech, make_job: MakeJob) -> None:
     assert make_job(speech["weather"], full_window=True).attempt.frames == MAX_FRAMES
 
@@ -265,6 +298,16 @@ def test_a_text_that_was_cut_off_says_so(decoder: Decoder, speech: Speech, make_
     job = make_job(speech["weather"])
     assert "filtered" not in decoder._finish(job, whole)
     assert decoder._finish(job, replace(whole, reached_cap=True))["filtered"] == {"reason": "cut_off", "text": ""}
+
+
+@pytest.mark.parametrize("language", ["ja", "zh", "th", "km"])
+def test_a_translation_is_english_whatever_was_spoken(decoder: Decoder, language: str) -> None:
+    tokenizer = Tokenizer(decoder._tokens, True, task="translate", language=language)
+    tokens = decoder._tokens.encode(" Printing in Scotland", add_special_tokens=False).ids
+    alignment = SimpleNamespace(
+        alignments=[(n, n) for n in range(len(tokens) + 1)], text_token_probs=[1.0] * (len(tokens) + 1)
+    )
+    assert [word["word"] for word in _timed_words(tokenizer, tokens, alignment)] == [" Printing", " in", " Scotland"]
 
 
 def test_words_without_spaces_have_their_own_times(decoder: Decoder) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from guard import TEMPERATURES, Attempt, Hypothesis, best_of, ends_in_repeat, is_silence, looks_wrong, next_attempt
 from options import Options
+from windows import MAX_FRAMES
 
 GOOD = Hypothesis(
     tokens=(1, 2, 3), text="a fine sentence", temperature=0.0, avg_logprob=-0.2, compression_ratio=1.1,
@@ -22,8 +23,8 @@ GOOD = Hypothesis(
     ],
 )
 def test_each_flaw_alone_is_seen(flaw: dict[str, object]) -> None:
-    assert not looks_wrong(GOOD, Options(), speech_s=2)
-    assert looks_wrong(replace(GOOD, **flaw), Options(), speech_s=2)  # type: ignore[arg-type]  # one field of many types
+    assert not looks_wrong(GOOD, Options(), speech_s=2, frames=800)
+    assert looks_wrong(replace(GOOD, **flaw), Options(), speech_s=2, frames=800)  # type: ignore[arg-type]  # one field of many types
 
 
 @pytest.mark.parametrize(
@@ -40,15 +41,21 @@ def test_a_loop_shows_when_it_starts(text: str, repeat: bool) -> None:
     assert ends_in_repeat(text) is repeat
 
 
+def test_what_is_said_twice_in_the_full_window_as_well_was_said_twice() -> None:
+    twice = replace(GOOD, text="It is late. It is late.")
+    assert looks_wrong(twice, Options(), speech_s=4, frames=MAX_FRAMES - 1)
+    assert not looks_wrong(twice, Options(), speech_s=4, frames=MAX_FRAMES)
+
+
 def test_thresholds_are_the_callers() -> None:
     options = Options(compression_ratio_threshold=3.0, log_prob_threshold=-2.0)
-    assert not looks_wrong(replace(GOOD, compression_ratio=2.9, avg_logprob=-1.9), options, speech_s=2)
+    assert not looks_wrong(replace(GOOD, compression_ratio=2.9, avg_logprob=-1.9), options, speech_s=2, frames=800)
 
 
 def test_silence_needs_both_signs_and_is_not_tried_again() -> None:
     silent = replace(GOOD, no_speech_prob=0.9, avg_logprob=-1.5)
     assert is_silence(silent, Options())
-    assert not looks_wrong(silent, Options(), speech_s=2)
+    assert not looks_wrong(silent, Options(), speech_s=2, frames=800)
     assert not is_silence(replace(silent, avg_logprob=-0.5), Options())
     assert not is_silence(replace(silent, no_speech_prob=0.5), Options())
 

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,14 +13,25 @@ import tokenizers
 from faster_whisper.tokenizer import Tokenizer
 from numpy.typing import NDArray
 
+from answers import result_of, whole_of
 from features import LogMel
 from guard import Attempt, Hypothesis, best_of, is_silence, looks_wrong, next_attempt
 from jobs import Job
 from layout import Layout
 from options import MAX_PROMPT_TOKENS, Options, RequestError
 from transcript import compression_ratio, segments_of
+from unsaid import unsaid_from_s
 from views import joined, rows, view
-from windows import CANARY_FRAMES, MAX_FRAMES, MAX_NEW_TOKENS, MAX_SAMPLES, SAMPLES_PER_FRAME, token_cap, window_frames
+from windows import (
+    CANARY_FRAMES,
+    FRAMES_PER_S,
+    MAX_FRAMES,
+    MAX_NEW_TOKENS,
+    MAX_SAMPLES,
+    SAMPLES_PER_FRAME,
+    token_cap,
+    window_frames,
+)
 from words import add_words
 
 SAMPLED_HYPOTHESES = 5
@@ -72,19 +85,30 @@ class Decoder:
         if len(samples) > MAX_SAMPLES:
             raise RequestError("audio_too_long", "an utterance is at most 30 seconds")
         self._check_languages(options)
-        frames = window_frames(len(samples), self._window_step_frames, urgent=options.urgent)
-        if options.canary or options.full_window:
-            frames = CANARY_FRAMES if options.canary else MAX_FRAMES
+        self._check_suppressed(options)
         return Job(
             samples=samples,
             options=options,
             previous_tokens=self._previous_tokens(options),
-            attempt=Attempt(frames, options.temperature or 0.0),
+            attempt=self._first_attempt(samples, options),
             arrived_s=time.monotonic(),
             is_cancelled=is_cancelled,
             reply=reply,
             language=options.language,
         )
+
+    def _first_attempt(self, samples: NDArray[np.int16], options: Options) -> Attempt:
+        frames = window_frames(len(samples), self._window_step_frames, urgent=options.urgent)
+        if options.canary or options.full_window:
+            frames = CANARY_FRAMES if options.canary else MAX_FRAMES
+        return Attempt(frames, options.temperature or 0.0)
+
+    def _check_suppressed(self, options: Options) -> None:
+        """CTranslate2 writes where a token's score would be, whether or not there is such a token."""
+        size = self._tokens.get_vocab_size()
+        if not all(token == -1 or 0 <= token < size for token in options.suppress_tokens):
+            message = f"suppress_tokens are -1 or 0 to {size - 1}"
+            raise RequestError("invalid_parameter", message, "suppress_tokens")
 
     def _check_languages(self, options: Options) -> None:
         """Weights know different languages. Without its token a prompt is shorter, and would break a whole batch."""
@@ -97,7 +121,7 @@ class Decoder:
         speaking = [job for job in jobs if np.abs(job.samples, dtype=np.int32).max(initial=0) >= SILENCE_PEAK]
         for job in jobs:
             if job not in speaking:
-                yield job, _result(job, None, [])
+                yield job, whole_of(job, result_of(job, None, []))
         if not speaking:
             return
         encoded = self._encode(speaking)
@@ -116,12 +140,10 @@ class Decoder:
         for index, (job, hypothesis) in enumerate(zip(jobs, self._generate(jobs, encoded), strict=True)):
             job.hypotheses.append(hypothesis)
             retry = None
-            if not job.options.canary and looks_wrong(hypothesis, job.options, job.duration_s):
+            if not job.options.canary and looks_wrong(hypothesis, job.options, job.duration_s, job.attempt.frames):
                 if job.options.once:
-                    yield (
-                        job,
-                        _result(job, hypothesis, []) | {"filtered": {"reason": "unsure", "text": hypothesis.text}},
-                    )
+                    unsure = {"filtered": {"reason": "unsure", "text": hypothesis.text}}
+                    yield job, whole_of(job, result_of(job, hypothesis, []) | unsure)
                     continue
                 retry = next_attempt(job.attempt, job.options)
             if retry is None:
@@ -130,26 +152,40 @@ class Decoder:
             job.encoded = rows(encoded, [index]) if retry.frames == job.attempt.frames else None
             yield job, retry
         timed = [(index, hypothesis) for index, hypothesis in accepted if jobs[index].options.word_timestamps]
-        for index, hypothesis in accepted:
-            if not jobs[index].options.word_timestamps:
-                yield jobs[index], self._finish(jobs[index], hypothesis)
-        yield from self._align(jobs, timed, encoded)
+        told = ((jobs[index], self._finish(jobs[index], hypothesis)) for index, hypothesis in accepted
+                if not jobs[index].options.word_timestamps)  # fmt: skip
+        chosen = {jobs[index]: hypothesis for index, hypothesis in accepted}
+        for job, result in chain(told, self._align(jobs, timed, encoded)):
+            yield job, self._whole_or_rest(job, chosen[job], result)
+
+    def _whole_or_rest(self, job: Job, hypothesis: Hypothesis, result: dict[str, Any]) -> Outcome:
+        """The result with what was said before it, or how to hear what it left unsaid."""
+        whole = whole_of(job, result)
+        from_s = unsaid_from_s(hypothesis, self._tokenizer(job).timestamp_begin, job.duration_s)
+        if from_s is None or not result["segments"]:
+            return whole
+        job.said = whole["segments"]
+        job.samples = job.samples[round(from_s * FRAMES_PER_S) * SAMPLES_PER_FRAME :]
+        job.start_s += from_s
+        job.hypotheses, job.encoded = [], None
+        return replace(self._first_attempt(job.samples, job.options), is_rest=True)
 
     def _choose(self, job: Job) -> Hypothesis:
         last = job.hypotheses[-1]
-        return best_of(job.hypotheses, job.options) if looks_wrong(last, job.options, job.duration_s) else last
+        is_wrong = looks_wrong(last, job.options, job.duration_s, job.attempt.frames)
+        return best_of(job.hypotheses, job.options) if is_wrong else last
 
     def _finish(self, job: Job, hypothesis: Hypothesis) -> dict[str, Any]:
         if is_silence(hypothesis, job.options):
-            return _result(job, hypothesis, [])
-        result = _result(job, hypothesis, segments_of(hypothesis, self._tokenizer(job), job.duration_s))
+            return result_of(job, hypothesis, [])
+        result = result_of(job, hypothesis, segments_of(hypothesis, self._tokenizer(job), job.duration_s))
         if hypothesis.reached_cap and result["segments"]:
             result["filtered"] = {"reason": "cut_off", "text": ""}
         return result
 
     def _align(
         self, jobs: list[Job], timed: list[tuple[int, Hypothesis]], encoded: ctranslate2.StorageView
-    ) -> Iterator[tuple[Job, Outcome]]:
+    ) -> Iterator[tuple[Job, dict[str, Any]]]:
         by_language: dict[str, list[tuple[int, dict[str, Any]]]] = {}
         for index, hypothesis in timed:
             result = self._finish(jobs[index], hypothesis)
@@ -273,22 +309,3 @@ def _cap(job: Job) -> int:
         return 4
     cap = token_cap(len(job.samples))
     return min(MAX_NEW_TOKENS, 2 * cap) if job.attempt.frames == MAX_FRAMES else cap
-
-
-def _result(job: Job, hypothesis: Hypothesis | None, segments: list[dict[str, Any]]) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "text": "".join(segment["text"] for segment in segments).strip(),
-        "language": job.language or "en",
-        "language_probability": job.language_probability if job.language else 0.0,
-        "segments": segments,
-        "avg_logprob": hypothesis.avg_logprob if hypothesis else 0.0,
-        "no_speech_prob": hypothesis.no_speech_prob if hypothesis else 1.0,
-        "compression_ratio": hypothesis.compression_ratio if hypothesis else 0.0,
-    }
-    if hypothesis is None:
-        result["filtered"] = {"reason": "too_quiet", "text": ""}
-    elif hypothesis.text and not segments:
-        result["filtered"] = {"reason": "no_speech", "text": hypothesis.text}
-    if job.options.language_probabilities:
-        result["language_probabilities"] = job.language_probabilities
-    return result

@@ -38,11 +38,15 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """How an utterance is decoded: the window in mel frames, whether it was widened, and the temperature."""
+    """How an utterance is decoded: the window in mel frames, whether it was widened, and the temperature.
+
+    `is_rest`: what the result before left unsaid, and no second try.
+    """
 
     frames: int
     temperature: float
     is_wider: bool = False
+    is_rest: bool = False
 
 
 def is_silence(hypothesis: Hypothesis, options: Options) -> bool:
@@ -52,11 +56,16 @@ def is_silence(hypothesis: Hypothesis, options: Options) -> bool:
     )
 
 
-def looks_wrong(hypothesis: Hypothesis, options: Options, speech_s: float) -> bool:
-    """Whether the result must be decoded again: looped, cut off, unsure, or more text than the time can hold."""
+def looks_wrong(hypothesis: Hypothesis, options: Options, speech_s: float, frames: int) -> bool:
+    """Whether the result must be decoded again: looped, cut off, unsure, or more text than the time can hold.
+
+    An ending that is still said twice in the full window was said twice.
+    """
     if hypothesis.reached_cap or hypothesis.compression_ratio > options.compression_ratio_threshold:
         return True
-    if len(hypothesis.text) > MAX_CHARACTERS_PER_S * speech_s + SPARE_CHARACTERS or ends_in_repeat(hypothesis.text):
+    if len(hypothesis.text) > MAX_CHARACTERS_PER_S * speech_s + SPARE_CHARACTERS:
+        return True
+    if frames < MAX_FRAMES and ends_in_repeat(hypothesis.text):
         return True
     return hypothesis.avg_logprob < options.log_prob_threshold and not is_silence(hypothesis, options)
 

@@ -20,6 +20,7 @@ _Key: TypeAlias = tuple[int, bool, bool]
 class Job:
     """A request with what was found out about it so far. `reply` is called exactly once, by `answer`.
 
+    `samples` are those that have not been heard yet: they begin `start_s` after the first, and `said` came before.
     Triton forgets a request that was answered, and may not be asked about it any more.
     """
 
@@ -35,12 +36,14 @@ class Job:
     language_probabilities: dict[str, float] = field(default_factory=dict)
     hypotheses: list[Hypothesis] = field(default_factory=list)
     encoded: ctranslate2.StorageView | None = None
+    said: list[dict[str, Any]] = field(default_factory=list)
+    start_s: float = 0.0
     _answered: bool = False
     _talking: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def duration_s(self) -> float:
-        """Length of the audio in seconds."""
+        """Length of the audio that has not been heard yet, in seconds."""
         return len(self.samples) / SAMPLES_PER_FRAME / FRAMES_PER_S
 
     def abandoned(self, now_unix_ms: float) -> RequestError | None:

@@ -29,6 +29,7 @@ class Meters:
             "abandoned": family("abandoned_total", "Utterances whose caller left or whose deadline passed", counter),
             "guarded": family("guard_hits_total", "Right-sized results decoded again in a wider window", counter),
             "fallbacks": family("fallback_rounds_total", "Utterances decoded again at a higher temperature", counter),
+            "continued": family("continuations_total", "Utterances whose unheard rest was decoded by itself", counter),
             "failures": family("failures_total", "Utterances that failed in the model", counter),
             "pending": family("pending_utterances", "Utterances waiting or being decoded in the model", gauge),
             "resident_bytes": family("resident_bytes", "Resident memory of the model's process", gauge),

@@ -36,6 +36,11 @@ def split_at_timestamps(
         yield start_s, duration_s, phrase
 
 
+def text_of(segments: list[dict[str, Any]]) -> str:
+    """What all of them say."""
+    return "".join(segment["text"] for segment in segments).strip()
+
+
 def segments_of(hypothesis: Hypothesis, tokenizer: Tokenizer, duration_s: float) -> list[dict[str, Any]]:
     """The phrases of a hypothesis as JSON segments, seconds from the first sample."""
     return [

@@ -42,8 +42,10 @@ def add_words(
 
 def _timed_words(tokenizer: Tokenizer, text_tokens: list[int], alignment: Any) -> list[dict[str, Any]]:
     # faster-whisper splits these two at spaces, of which they have hardly any; a translation is in English.
-    by_character = tokenizer.language_code in ("km", "bo") and tokenizer.task != tokenizer.translate
+    by_character = tokenizer.language_code in ("km", "bo")
     split = tokenizer.split_tokens_on_unicode if by_character else tokenizer.split_to_word_tokens
+    if tokenizer.task == tokenizer.translate:
+        split = tokenizer.split_tokens_on_spaces
     texts, token_groups = split([*text_tokens, tokenizer.eot])
     if len(token_groups) <= 1:
         return []

@@ -130,7 +130,10 @@ class Workers:
                 self._answer(job, RequestError("model_failed", "the model could not decode this utterance"))
 
     def _again(self, job: Job, attempt: Attempt) -> None:
-        self._counts.add("guarded" if job.attempt.frames < MAX_FRAMES else "fallbacks")
+        if attempt.is_rest:
+            self._counts.add("continued")
+        else:
+            self._counts.add("guarded" if job.attempt.frames < MAX_FRAMES else "fallbacks")
         job.attempt = attempt
         with self._changed:
             self._backlog.add(job)
@@ -142,7 +145,7 @@ class Workers:
             self._counts.add("abandoned")
             self._counts.add("wasted_s", spent_s)
         elif isinstance(outcome, dict):
-            self._counts.add("audio_s", job.duration_s)
+            self._counts.add("audio_s", job.start_s + job.duration_s)
         try:
             job.answer(abandoned or outcome)
         except Exception:  # a boundary: an answer that Triton can't take is no other request's failure
