@@ -7,7 +7,7 @@ from enum import StrEnum
 import numpy as np
 
 from gateway.core.audio import SAMPLE_RATE_HZ, Filtered, Samples, Segment, Transcript
-from gateway.core.phrases import CREDITS, FILLERS, POLITE_ENDINGS
+from gateway.core.phrases import CREDITS, FILLERS, POLITE_ENDINGS, SIGN_OFFS
 from gateway.core.words import compared, normalized, split_words
 
 # No word is shorter: "a" and "I" last about 80 ms, and the segmenter puts silence around them.
@@ -165,13 +165,23 @@ def _repeated_tail(pieces: list[str], _: Heard) -> range:
 
 def _fillers(pieces: list[str], heard: Heard) -> list[int]:
     fillers = FILLERS.get(heard.language or "", frozenset())
-    return [at for at, piece in enumerate(pieces) if normalized(piece) in fillers]
+    found = (at for at, piece in enumerate(pieces) if normalized(piece) in fillers)
+    return [at for at in found if not _is_other_word(pieces, at)]
+
+
+def _is_other_word(pieces: list[str], at: int) -> bool:
+    """An abbreviation, as in "the ER", or a unit, as in "5 mm"."""
+    before, word = ("".join(filter(str.isalnum, piece)) for piece in (pieces[at - 1] if at else "", pieces[at]))
+    return (len(word) > 1 and word.isupper()) or before.isdecimal()
 
 
 def _silence_phrases(pieces: list[str], heard: Heard) -> range:
     """The whole text, if it is a credit that nobody says, or a politeness that the model itself doubts."""
     language, spoken = heard.language or "", "".join(map(normalized, pieces))
-    invented = any(spoken.startswith(normalized(credit)) for credit in CREDITS.get(language, ()))
+    signed_off = [
+        normalized(words) for words in SIGN_OFFS.get(language, ()) if len(spoken) <= 2 * len(normalized(words))
+    ]
+    invented = spoken.startswith((*map(normalized, CREDITS.get(language, ())), *signed_off))
     polite = spoken in map(normalized, POLITE_ENDINGS.get(language, ()))
     return range(len(pieces) if invented or (polite and heard.level is not QualityLevel.GOOD) else 0)
 

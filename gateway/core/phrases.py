@@ -4,23 +4,33 @@ from collections.abc import Mapping
 
 # Credits of the subtitles it was trained on: nobody says them, so the beginning of the text decides.
 CREDITS: Mapping[str, tuple[str, ...]] = {
-    "de": ("Untertitel der Amara.org-Community", "Untertitelung des ZDF", "Untertitel im Auftrag des ZDF",
-           "Vielen Dank fürs Zuschauen"),
-    "en": ("Subtitles by the Amara.org community", "Thanks for watching", "Thank you for watching",
-           "Please subscribe to", "Transcription by CastingWords", "Transcribed by https"),
-    "es": ("Subtítulos realizados por la comunidad de Amara.org", "Subtítulos por la comunidad de Amara.org",
-           "Gracias por ver el video", "Suscríbete al canal"),
+    "de": ("Untertitel der Amara.org-Community", "Untertitelung des ZDF", "Untertitel im Auftrag des ZDF"),
+    "en": ("Subtitles by the Amara.org community", "Transcription by CastingWords", "Transcribed by https"),
+    "es": ("Subtítulos realizados por la comunidad de Amara.org", "Subtítulos por la comunidad de Amara.org"),
     "fr": ("Sous-titres réalisés par la communauté d'Amara.org", "Sous-titres réalisés para la communauté d'Amara.org",
-           "Sous-titrage Société Radio-Canada", "Sous-titrage ST' 501", "Merci d'avoir regardé cette vidéo"),
+           "Sous-titrage Société Radio-Canada", "Sous-titrage ST' 501"),
     "it": ("Sottotitoli creati dalla comunità Amara.org", "Sottotitoli e revisione a cura di QTSS"),
+    "nl": ("Ondertitels ingediend door de Amara.org gemeenschap", "TV GELDERLAND", "Ondertiteld door"),
+    "pl": ("Napisy stworzone przez społeczność Amara.org",),
+    "pt": ("Legendas pela comunidade Amara.org",),
+    "ru": ("Субтитры сделал DimaTorzok", "Субтитры создавал DimaTorzok", "Редактор субтитров"),
+    "tr": ("Altyazı M.K.",),
+    "zh": ("字幕由Amara.org社区提供", "字幕由Amara.org社區提供"),
+}  # fmt: skip
+
+# Ends of videos: people go on after such words, so they count only where little more is said.
+SIGN_OFFS: Mapping[str, tuple[str, ...]] = {
+    "de": ("Vielen Dank fürs Zuschauen",),
+    "en": ("Thanks for watching", "Thank you for watching", "Please subscribe to"),
+    "es": ("Gracias por ver el video", "Suscríbete al canal"),
+    "fr": ("Merci d'avoir regardé cette vidéo",),
     "ja": ("ご視聴ありがとうございました", "チャンネル登録お願いします"),
     "ko": ("시청해주셔서 감사합니다", "구독과 좋아요"),
-    "nl": ("Ondertitels ingediend door de Amara.org gemeenschap", "TV GELDERLAND", "Ondertiteld door"),
-    "pl": ("Napisy stworzone przez społeczność Amara.org", "Dziękuję za uwagę i zapraszam"),
-    "pt": ("Legendas pela comunidade Amara.org", "Obrigado por assistir"),
-    "ru": ("Субтитры сделал DimaTorzok", "Субтитры создавал DimaTorzok", "Редактор субтитров", "Спасибо за просмотр"),
-    "tr": ("Altyazı M.K.", "İzlediğiniz için teşekkürler"),
-    "zh": ("字幕由Amara.org社区提供", "字幕由Amara.org社區提供", "谢谢观看", "謝謝觀看", "请不吝点赞", "請不吝點贊"),
+    "pl": ("Dziękuję za uwagę i zapraszam",),
+    "pt": ("Obrigado por assistir",),
+    "ru": ("Спасибо за просмотр",),
+    "tr": ("İzlediğiniz için teşekkürler",),
+    "zh": ("谢谢观看", "謝謝觀看", "请不吝点赞", "請不吝點贊"),
 }  # fmt: skip
 
 # People say these too: they count as invented only when they are the whole text and the model's figures are doubtful.

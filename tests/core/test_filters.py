@@ -53,7 +53,14 @@ def test_what_is_taken_out_is_told(text: str, kept: str, reason: str, taken: str
     assert apply_filters(text, ALL, HEARD) == (kept, (Filtered(reason, taken),))
 
 
-@pytest.mark.parametrize("text", ["No, no.", "Thank you.", "He said no no and left", "", "very very well"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("No, no.", "Thank you.", "He said no no and left", "", "very very well"),
+        *("He was taken to the ER.", "The gap is 5 mm wide."),
+        "Thank you for watching the kids while I was at work, they love you.",
+    ],
+)
 def test_what_people_say_stays(text: str) -> None:
     assert apply_filters(text, ALL, HEARD) == (text, ())
 
