@@ -52,6 +52,26 @@ class _Socket(web.WebSocketResponse):
             return False
         return await super().close(code=code, message=message, drain=drain)
 
+    # Private to aiohttp, which has no other way to judge a missing pong.
+    def _pong_not_received(self) -> None:
+        """The pong of a client that reads was not seen where we have stopped reading, or can't read on."""
+        assert self._req is not None
+        assert self._reader is not None
+        protocol = self._req.protocol
+        deaf = protocol._reading_paused or self._reader.exception() is not None
+        if deaf and not protocol.writing_paused:
+            self._reset_heartbeat()
+        else:
+            super()._pong_not_received()
+
+    def _handle_ping_pong_exception(self, exc: BaseException) -> None:
+        if self._closed:
+            return
+        super()._handle_ping_pong_exception(exc)
+        # aiohttp closes in order, and waits for a client that does not read.
+        if self._req is not None and self._req.transport is not None:
+            self._req.transport.abort()
+
 
 def websocket(request: web.Request, *, protocols: Iterable[str] = ()) -> web.WebSocketResponse:
     """A socket for `request`, not yet opened: until `accept` an error is an HTTP answer.

@@ -23,6 +23,8 @@ _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 3.0
 # A connection that does not even answer a ping is broken.
 _HEARTBEAT_S: Final = 10.0
+# A service ends a session of which it hears nothing for a minute, by default.
+_KEEPALIVE_S: Final = 20.0
 
 
 class Live:
@@ -134,12 +136,24 @@ class Live:
         self._may_send.set()
         # Whoever listens sees the end of the connection as well, and what the service said before it.
         with suppress(ConnectionError):
-            while piece := await self._tape.take():
+            while (piece := await self._next_piece()) != b"":
+                if piece is None:
+                    await socket.send_json({"type": "keepalive"})
+                    continue
                 await self._may_send.wait()
                 await socket.send_bytes(piece)
                 if self._in_real_time:
                     await asyncio.sleep(len(piece) / BYTES_PER_S)
             await socket.send_json({"type": "close"})
+
+    async def _next_piece(self) -> bytes | None:
+        """The next piece of the tape, empty at its end; None where there was nothing for a while."""
+        try:
+            # `take` does not wait any more once it has moved on: what is cancelled has taken nothing.
+            async with asyncio.timeout(_KEEPALIVE_S):
+                return await self._tape.take()
+        except TimeoutError:
+            return None
 
     def _hear(self, message: Message) -> None:
         match message["type"]:

@@ -41,7 +41,9 @@ async def file(path: Path) -> AsyncIterator[bytes]:
 
 
 async def standard_input() -> AsyncIterator[bytes]:
-    """Raw samples, as a recorder writes them to a pipe."""
+    """Raw samples, as a recorder writes them to a pipe. Raises SetupError."""
+    if sys.stdin is None:
+        raise SetupError("there is no standard input: it is closed")
     mode = os.fstat(sys.stdin.fileno()).st_mode
     if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or sys.stdin.isatty()):
         # Nothing else lets its reader wait.

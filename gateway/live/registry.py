@@ -12,7 +12,8 @@ from functools import partial
 from gateway.core.admission import Admission, Permit
 from gateway.core.errors import BadRequest, NotFound, QuotaExceeded, ShuttingDown, TritoneError, Unauthorized
 from gateway.core.live.session_config import SessionConfig
-from gateway.live.session import BUG, Identity, LiveSession
+from gateway.live.presence import Attendance, Identity
+from gateway.live.session import BUG, LiveSession
 from gateway.live.shared import Shared
 from gateway.telemetry import Telemetry
 
@@ -68,7 +69,7 @@ class Registry:
             raise
         self.seats += 1
         self._seats_of[caller] += 1
-        return Permit(partial(self._leave, caller, self._admission.attend()))
+        return Permit(partial(self._leave, caller))
 
     async def open(self, seat: Permit, config: SessionConfig, *, door: str, name: str | None = None) -> LiveSession:
         """A new session, which takes `seat` over. Raises BadRequest where there is one of this name, ShuttingDown."""
@@ -78,7 +79,9 @@ class Registry:
         if session_id in self._sessions:
             raise BadRequest("There is a session of this name.", code="session_exists", param="session_id")
         self.shared.limits.checked(config)  # before the seat changes hands
-        session = LiveSession(Identity(id=session_id, door=door, seat=seat.hand_over()), config, self.shared)
+        attendance = Attendance(self._admission.attend)
+        identity = Identity(id=session_id, door=door, seat=seat.hand_over(), attendance=attendance)
+        session = LiveSession(identity, config, self.shared)
         self._sessions[session_id] = session
         task = asyncio.create_task(session.run(), name=session_id)
         self._tasks.add(task)
@@ -144,8 +147,7 @@ class Registry:
         for name, text, read in counts:
             telemetry.show(name, text, read)
 
-    def _leave(self, caller: str, attendance: Permit) -> None:
-        attendance.release()
+    def _leave(self, caller: str) -> None:
         self.seats -= 1
         self._seats_of[caller] -= 1
         if not self._seats_of[caller]:

@@ -1,16 +1,13 @@
 """One live session with its clock and tasks: performs what the core decides, whether or not its client is there."""
 
 import asyncio
-import secrets
 import time
 from collections.abc import Coroutine, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from gateway.audio.vad import scorer_for
-from gateway.core.admission import Permit
 from gateway.core.audio import FRAME_SAMPLES, Samples
 from gateway.core.errors import Overloaded, ShuttingDown, TritoneError
 from gateway.core.live.effects import (
@@ -30,22 +27,12 @@ from gateway.core.live.session_config import SessionConfig
 from gateway.core.live.states import State
 from gateway.core.wire.stream_messages import StreamOptions
 from gateway.live.outbox import Outbox
+from gateway.live.presence import Identity
 from gateway.live.shared import Shared
 
 TICK_S = 0.5
 SAMPLE_BYTES = 2
 BUG = "bug"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """Who a session is: its name, its door, its place among all sessions, and the secret to come back with."""
-
-    id: str
-    door: str
-    seat: Permit
-    resume_token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
-    opened_at_s: float = field(default_factory=time.monotonic)
 
 
 class LiveSession:
@@ -150,6 +137,7 @@ class LiveSession:
         while len(samples) and await self._room(by):
             taken, samples = np.split(samples, [self._session.room_samples])
             frames = self._session.receive_audio(taken, now_s=self._now_s())
+            self.identity.attendance.heard(self.heard_at_s)
             self._perform(self._session.receive_scores(self._scorer.score(frames)))
 
     def finalize(self) -> None:
@@ -203,6 +191,7 @@ class LiveSession:
         self._settle()
         self._ended.set()
         self._cancel(*self._running)
+        self.identity.attendance.end()
         self.identity.seat.release()
         self._shared.telemetry.ended.labels(reason).inc()
 
@@ -212,6 +201,7 @@ class LiveSession:
 
     def _tick(self, now_s: float) -> None:
         self._perform(self._session.tick(now_s))
+        self.identity.attendance.look(now_s, owes=not self._quiet.is_set())
         if self._detached_at_s is not None and now_s - self._detached_at_s >= self._shared.grace_s:
             self.end("expired" if self._close is None else "closed")
         elif now_s >= self._ends_by_s:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import pytest
 from aiohttp import web
 
-from gateway.client import sources
+from gateway.client import live, sources
 from gateway.client.live import Live, Message
 from gateway.client.service import Service
 from gateway.client.tape import PIECE_BYTES
@@ -95,6 +95,32 @@ async def test_while_it_is_told_to_pause_nothing_is_sent() -> None:
         assert await Live(service, {}, tell).run(source()) == CLOSED
 
 
+async def test_a_source_that_is_silent_keeps_its_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "_KEEPALIVE_S", 0.02)
+    kept = asyncio.Event()
+    heard: list[bytes] = []
+
+    async def source() -> AsyncIterator[bytes]:
+        yield b"\1" * PIECE_BYTES
+        await kept.wait()
+        yield b"\2" * PIECE_BYTES
+
+    async def behave(_: web.Request, answer: web.WebSocketResponse) -> None:
+        await answer.receive()
+        await answer.send_json(STARTED)
+        while (message := await answer.receive()).data != '{"type": "close"}':
+            if message.type is web.WSMsgType.BINARY:
+                heard.append(message.data)
+            else:
+                assert message.json() == {"type": "keepalive"}
+                kept.set()
+        await answer.send_json(CLOSED)
+
+    async with behaving(behave) as service:
+        await Live(service, {}, lambda _: None).run(source())
+    assert heard == [bytes([number]) * PIECE_BYTES for number in (1, 2)]
+
+
 async def test_a_broken_connection_is_made_again_and_goes_on_where_the_service_is() -> None:
     asked: list[dict[str, str]] = []
     whole = b"".join([piece async for piece in pieces(4)])
@@ -170,3 +196,9 @@ async def test_what_can_not_be_read_ends_it(tmp_path: Path) -> None:
     async with behaving(behave) as service:
         with pytest.raises(SetupError, match=r"a\.wav"):
             await Live(service, {}, lambda _: None).run(sources.file(tmp_path / "a.wav"))
+
+
+async def test_a_standard_input_that_is_closed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(SetupError, match="there is no standard input"):
+        await anext(sources.standard_input())

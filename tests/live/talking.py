@@ -104,10 +104,13 @@ async def nothing_is_left(gateway: Gateway) -> None:
     def counts() -> tuple[int, ...]:
         budget = registry.shared.budget
         named = sum(task.get_name().startswith("sess_") for task in asyncio.all_tasks())
-        waiting = (admission.waiting, admission.in_flight, gateway.backend.in_flight)
+        waiting = (admission.sessions, admission.waiting, admission.in_flight, gateway.backend.in_flight)
         return (len(registry), registry.seats, registry.callers, budget.held_bytes, named, *waiting)
 
     await eventually(lambda: not any(counts()))
+
+
+PING, PONG = 9, 10
 
 
 class RawTalker:
@@ -132,6 +135,15 @@ class RawTalker:
         if length == 126:
             length = int.from_bytes(await self.reader.readexactly(2), "big")
         return first & 15, await self.reader.readexactly(length)
+
+    async def pings(self, count: int) -> None:
+        """Reads until so many pings came, and answers them."""
+        while count:
+            opcode, payload = await self.receive()
+            if opcode == PING:
+                count -= 1
+                # Without waiting for one who does not read.
+                self.writer.write(bytes([0x80 | PONG, 0x80 | len(payload)]) + bytes(4) + payload)
 
     async def told(self) -> tuple[list[dict[str, Any]], int | None]:
         """Every message to the end, and the close code if there is one."""

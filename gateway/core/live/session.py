@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from gateway.core.audio import CutReason, Samples, Transcript, samples_of_ms
 from gateway.core.errors import IdleTimeout, TritoneError
+from gateway.core.filters import silence_reason
 from gateway.core.live.delivery import Delivery
 from gateway.core.live.effects import (
     AudioDropped,
@@ -253,6 +254,10 @@ class Session:
         utterance = self._intake.open_utterance()
         assert utterance is not None
         self._interim.sent(utterance.index, open_samples)
+        if silence_reason(utterance.samples):
+            # As a final it would not be sent: no text should be told that its final does not have.
+            self._interim.skipped()
+            return []
         # Speed is what counts here: greedy, no second try, and no times that nobody is told.
         options = replace(
             self._delivery.options(config), beam_size=1, timestamps=False, word_timestamps=False, once=True
@@ -269,7 +274,8 @@ class Session:
         config = self._next_config
         if config is None or self._intake.open_samples:
             return
-        if (config.options.language, config.model) != (self._config.options.language, self._config.model):
+        now, before = ((one.options.language, one.options.languages, one.model) for one in (config, self._config))
+        if now != before:
             self._delivery.forget()
         self._intake.configure(config.segmenter, endpointing=config.endpointing)
         self._config, self._next_config = config, None

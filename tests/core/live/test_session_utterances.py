@@ -59,6 +59,15 @@ def test_a_partial_without_its_text_is_not_told_and_due_again_later() -> None:
     assert kinds(driver.speak("#")) == ["TranscribePartial"]
 
 
+def test_no_partial_is_asked_for_what_no_final_is_asked_for() -> None:
+    driver = Driver(INTERIM)
+    assert kinds(driver.send(np.zeros(7 * FRAME_SAMPLES, np.int16), [0, 0, 1, 1, 1, 1, 1])) == ["SpeechBegan"]
+    loud = np.full(FRAME_SAMPLES, 9_000, np.int16)
+    for _ in range(3):
+        assert driver.send(loud, [1]) == []
+    assert kinds(driver.send(loud, [1])) == ["TranscribePartial"]
+
+
 def test_the_cut_cancels_the_partial_and_its_answer_does_nothing() -> None:
     driver = Driver(INTERIM)
     driver.speak("..#####")
@@ -105,6 +114,15 @@ def test_a_config_with_the_same_language_keeps_what_was_learned() -> None:
     driver.session.configure(replace(CONFIG, quality=True), now_s=100)
     driver.speak(SPEECH)
     assert driver.asked[1].options.language == "en"
+
+
+def test_a_config_with_other_languages_forgets_the_one_that_was_locked() -> None:
+    driver = Driver(replace(CONFIG, options=DecodeOptions(languages=("en", "de"))))
+    driver.speak(SPEECH)
+    driver.answer(0, said("one", language_probability=0.9))
+    driver.session.configure(replace(CONFIG, options=DecodeOptions(languages=("fr", "es"))), now_s=100)
+    driver.speak(SPEECH)
+    assert (driver.asked[1].options.language, driver.asked[1].options.languages) == (None, ("fr", "es"))
 
 
 def test_without_endpointing_only_the_client_cuts() -> None:
