@@ -10,6 +10,7 @@ import pytest
 
 from gateway.api.keys import ADMISSION
 from gateway.settings import Settings
+from gateway.triton import client
 from gateway.triton.client import TritonTranscriber
 from tests.chaos.conftest import Service, until
 from tests.chaos.proxy import Proxy, proxy_to
@@ -32,8 +33,12 @@ async def proxy(service: Service) -> AsyncIterator[Proxy]:
 
 
 @pytest.fixture
-async def gateway(proxy: Proxy) -> AsyncIterator[Gateway]:
+async def gateway(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
     """A gateway in this process, so that its tasks can be counted, with a real Triton behind the proxy."""
+    hasty = [(name, 2_000 if name.endswith(("keepalive_timeout_ms", "ping_timeout_ms")) else value)
+             for name, value in client._CHANNEL_ARGS]  # fmt: skip
+    assert hasty != client._CHANNEL_ARGS
+    monkeypatch.setattr(client, "_CHANNEL_ARGS", hasty)
     settings = Settings(model=MODEL, canary_interval_s=60, canary_timeout_s=1, drain_s=1)
     transcriber = TritonTranscriber(proxy.address)
     async with listening(settings, cast(FakeTranscriber, transcriber)) as gateway:
