@@ -3,6 +3,7 @@
 import re
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from typing import BinaryIO
 
 from gateway.core.errors import BadAudio
@@ -11,10 +12,13 @@ from gateway.core.errors import BadAudio
 MAX_PACKETS = 2_000_000
 MAX_INDEX_BYTES = 64 << 20
 MAX_BOXES = 100_000
+MAX_ITEMS = 4_096
 MIN_BOX_BYTES = 8
 FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid", b"udta")
 
-_TABLES = re.compile(rb"stts|stsz|stz2|trun|cmov")
+_ITEM_LISTS = re.compile(rb"udta|ilst")
+_TABLES = re.compile(rb"stts|stsz|stz2|trun|cmov|hdlr")
+_MEDIA_OTHER_THAN_SOUND = (b"vide", b"subp", b"clcp", b"text", b"sbtl")
 
 
 def is_mp4(head: bytes) -> bool:
@@ -27,12 +31,16 @@ def refuse_huge_index(file: BinaryIO) -> None:
 
     The tables are looked for by name, not by place, as FFmpeg finds them at any depth. ISO/IEC 14496-12, 8.6 and 8.8.
     """
-    packets = index_bytes = 0
+    packets = index_bytes = items = 0
+    in_fragment = False
     for boxes, box_bytes in enumerate(_boxes(file)):
         index_bytes += box_bytes
         if boxes < MAX_BOXES and index_bytes <= MAX_INDEX_BYTES:
-            packets += _claimed_packets(file.read(box_bytes))
-            if packets <= MAX_PACKETS:
+            read = file.read(box_bytes)
+            in_fragment = in_fragment or b"tfhd" in read
+            packets += _claimed_packets(read, in_fragment)
+            items += sum(1 for _ in islice(_items(read), MAX_ITEMS + 1))
+            if packets <= MAX_PACKETS and items <= MAX_ITEMS:
                 continue
         raise BadAudio("The file's index is too large for audio.", param="file")
 
@@ -55,27 +63,81 @@ def _boxes(file: BinaryIO) -> Iterator[int]:
         start += size
 
 
-def _claimed_packets(boxes: bytes) -> int:
+def _claimed_packets(boxes: bytes, in_fragment: bool) -> int:
     """The packets of all sample tables and fragment runs; a compressed index (`cmov`) counts as too many.
 
-    Raw PCM's table counts samples (one entry of `stts`, each one tick long), which FFmpeg joins to packets by itself.
+    FFmpeg reads no run before a `tfhd`, which is what `in_fragment` says; titles stand before it.
     """
     packets = 0
-    counts_samples = False
+    joined = _joined_tracks(boxes)
     for table in _TABLES.finditer(boxes):
-        large_size = boxes[max(0, table.start() - 4) : table.start()] == b"\0\0\0\1"
-        start = table.end() + 8 * large_size
-        fields = boxes[start : start + 16].ljust(16, b"\0")
-        first, second, third = struct.unpack(">4x3I", fields)
         match table.group():
-            case b"stts":
-                counts_samples = (first, third) == (1, 1)
-            case b"stsz" | b"stz2":
-                packets += 0 if counts_samples else second
-            case _ if fields[:4].isascii() and fields[:4].decode("ascii").isprintable():
-                pass  # a word of a title, as in "trunk": flags are never letters
-            case b"trun":
-                packets += first
-            case _:
+            case b"stsz" | b"stz2" if not any(table.start() in track for track in joined):
+                packets += _fields(boxes, table)[2]
+            case b"trun" if in_fragment or not _is_word(boxes, table):
+                packets += _fields(boxes, table)[1]
+            case b"cmov" if not _is_word(boxes, table):
                 packets += MAX_PACKETS + 1
     return packets
+
+
+def _fields(boxes: bytes, table: re.Match[bytes]) -> tuple[int, int, int, int]:
+    """What stands first in a table: version and flags, and three numbers."""
+    has_large_size = boxes[max(0, table.start() - 4) : table.start()] == b"\0\0\0\1"
+    start = table.end() + 8 * has_large_size
+    first, second, third, fourth = struct.unpack(">4I", boxes[start : start + 16].ljust(16, b"\0"))
+    return first, second, third, fourth
+
+
+def _is_word(boxes: bytes, table: re.Match[bytes]) -> bool:
+    """Whether it's a word of a title, as in "trunk": letters follow, and what is in front is no size."""
+    size = int.from_bytes(boxes[max(0, table.start() - 4) : table.start()], "big")
+    flags = boxes[table.end() : table.end() + 4]
+    is_text = flags.isascii() and flags.decode("ascii").isprintable()
+    fits = size <= 1 or MIN_BOX_BYTES <= size <= len(boxes) - table.start() + 4
+    return is_text and not fits and b"dcom" not in boxes[table.end() : table.end() + 16]
+
+
+def _joined_tracks(boxes: bytes) -> list[range]:
+    """Where the tracks lie whose samples FFmpeg joins to packets by itself: sound, each sample one tick long.
+
+    That is raw PCM, with one entry in `stts`. Anything unclear about such a track leaves it out.
+    """
+    joined = []
+    for moov in _children(boxes, range(len(boxes)), b"moov"):
+        for trak in _children(boxes, moov, b"trak"):
+            handlers = [hdlr for mdia in _children(boxes, trak, b"mdia") for hdlr in _children(boxes, mdia, b"hdlr")]
+            tables = list(_TABLES.finditer(boxes, trak.start, trak.stop))
+            kinds = [boxes[table.end() + 8 : table.end() + 12] for table in tables if table.group() == b"hdlr"]
+            ticks = [_fields(boxes, table)[1::2] for table in tables if table.group() == b"stts"]
+            is_sound = [boxes[hdlr.start + 8 : hdlr.start + 12] for hdlr in handlers] == [b"soun"]
+            if is_sound and set(ticks) == {(1, 1)} and not set(kinds).intersection(_MEDIA_OTHER_THAN_SOUND):
+                joined.append(trak)
+    return joined
+
+
+def _children(boxes: bytes, parent: range, name: bytes) -> Iterator[range]:
+    """The contents of the boxes of a `name` that lie directly in the `parent`."""
+    at = parent.start
+    while at + MIN_BOX_BYTES <= parent.stop:
+        size, child = struct.unpack_from(">I4s", boxes, at)
+        if not MIN_BOX_BYTES <= size <= parent.stop - at:
+            return
+        if child == name:
+            yield range(at + MIN_BOX_BYTES, at + size)
+        at += size
+
+
+def _items(boxes: bytes) -> Iterator[int]:
+    """Where the titles and the like stand that FFmpeg keeps, for which it takes the square of their number in time."""
+    for items in _ITEM_LISTS.finditer(boxes):
+        start = items.start() - 4
+        list_bytes = int.from_bytes(boxes[max(0, start) : items.start()], "big")
+        at, end = items.end(), start + list_bytes if list_bytes >= MIN_BOX_BYTES else len(boxes)
+        while at + MIN_BOX_BYTES <= min(end, len(boxes)):
+            yield at
+            size, large_size = struct.unpack(">I4xQ", boxes[at : at + 16].ljust(16, b"\0"))
+            size = large_size if size == 1 else size
+            if size < MIN_BOX_BYTES:
+                break
+            at += size

@@ -1,12 +1,15 @@
 """Decoding: every container that is offered, and everything that is not audio."""
 
 import io
+import struct
+from collections.abc import Iterator
+from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
 
-from gateway.audio.decode import decode
+from gateway.audio.decode import MAX_HELD_FRAMES, _Conversion, decode
 from gateway.core.audio import SAMPLE_RATE_HZ, Samples
 from gateway.core.errors import AudioTooLong, TritoneError
 from tests.fixtures.audio_files import encode, silence, speech, speech_file, wav_bytes
@@ -77,6 +80,44 @@ def test_channels_are_mixed_to_one(channels: int) -> None:
     heard = decoded(wav_bytes(level))
     assert len(heard) == SAMPLE_RATE_HZ
     assert heard[8_000] == pytest.approx(1_000, abs=3)
+
+
+@pytest.mark.parametrize("channels", range(2, 9))
+def test_no_channel_is_left_out(channels: int) -> None:
+    for channel in range(channels):
+        level = np.zeros((SAMPLE_RATE_HZ, channels), np.int16)
+        level[:, channel] = 8_000
+        assert decoded(wav_bytes(level))[8_000] == pytest.approx(8_000 / channels, abs=3)
+
+
+@pytest.mark.parametrize("mask", [0x5, 0x30, 0x600, 0x3])
+def test_two_speakers_may_stand_anywhere(mask: int) -> None:
+    level = np.full((SAMPLE_RATE_HZ, 2), 1_000, np.int16)
+    pcm_guid = struct.pack("<H", 1) + bytes.fromhex("000000001000800000aa00389b71")
+    form = struct.pack("<HHIIHHHHI", 0xFFFE, 2, SAMPLE_RATE_HZ, 4 * SAMPLE_RATE_HZ, 4, 16, 22, 16, mask) + pcm_guid
+    chunks = b"fmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", level.nbytes) + level.tobytes()
+    heard = decoded(b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks)
+    assert heard[8_000] == pytest.approx(1_000, abs=3)
+
+
+def test_packets_of_one_sample_are_not_kept_by_the_thousand(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[int] = []
+    resampled = _Conversion._resampled
+
+    def counting(conversion: _Conversion) -> Iterator[Samples]:
+        held.append(len(conversion._mixed))
+        yield from resampled(conversion)
+
+    monkeypatch.setattr(_Conversion, "_resampled", counting)
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as written:
+        stream = written.add_stream("pcm_s16le", rate=48_000, layout="mono")
+        for at in range(5_000):
+            packet = av.Packet(b"\1\0")
+            packet.stream, packet.pts, packet.dts, packet.time_base = stream, at, at, Fraction(1, 48_000)
+            written.mux(packet)
+    assert len(decoded(file.getvalue())) == pytest.approx(5_000 / 3, abs=2)
+    assert max(held) <= MAX_HELD_FRAMES
 
 
 def test_chunks_are_about_a_second() -> None:
