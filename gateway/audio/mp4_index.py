@@ -2,6 +2,7 @@
 
 import re
 import struct
+from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import islice
 from typing import BinaryIO
@@ -13,6 +14,7 @@ MAX_PACKETS = 2_000_000
 MAX_INDEX_BYTES = 64 << 20
 MAX_BOXES = 100_000
 MAX_ITEMS = 4_096
+MAX_TABLES = 20_000
 MIN_BOX_BYTES = 8
 FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid", b"udta")
 
@@ -69,10 +71,16 @@ def _claimed_packets(boxes: bytes, in_fragment: bool) -> int:
     FFmpeg reads no run before a `tfhd`, which is what `in_fragment` says; titles stand before it.
     """
     packets = 0
+    # Looking costs time as well, and honest files have some dozens.
+    tables = list(islice(_TABLES.finditer(boxes), MAX_TABLES + 1))
+    if len(tables) > MAX_TABLES:
+        return MAX_PACKETS + 1
     joined = _joined_tracks(boxes)
-    for table in _TABLES.finditer(boxes):
+    starts = [track.start for track in joined]
+    for table in tables:
+        track = bisect_right(starts, table.start()) - 1
         match table.group():
-            case b"stsz" | b"stz2" if not any(table.start() in track for track in joined):
+            case b"stsz" | b"stz2" if track < 0 or table.start() not in joined[track]:
                 packets += _fields(boxes, table)[2]
             case b"trun" if in_fragment or not _is_word(boxes, table):
                 packets += _fields(boxes, table)[1]
@@ -119,7 +127,9 @@ def _joined_tracks(boxes: bytes) -> list[range]:
 def _children(boxes: bytes, parent: range, name: bytes) -> Iterator[range]:
     """The contents of the boxes of a `name` that lie directly in the `parent`."""
     at = parent.start
-    while at + MIN_BOX_BYTES <= parent.stop:
+    for _ in range(MAX_BOXES):
+        if at + MIN_BOX_BYTES > parent.stop:
+            return
         size, child = struct.unpack_from(">I4s", boxes, at)
         if not MIN_BOX_BYTES <= size <= parent.stop - at:
             return
@@ -130,7 +140,9 @@ def _children(boxes: bytes, parent: range, name: bytes) -> Iterator[range]:
 
 def _items(boxes: bytes) -> Iterator[int]:
     """Where the titles and the like stand that FFmpeg keeps, for which it takes the square of their number in time."""
-    for items in _ITEM_LISTS.finditer(boxes):
+    for lists, items in enumerate(_ITEM_LISTS.finditer(boxes)):
+        if lists > MAX_ITEMS:
+            yield from range(MAX_ITEMS + 1)
         start = items.start() - 4
         list_bytes = int.from_bytes(boxes[max(0, start) : items.start()], "big")
         at, end = items.end(), start + list_bytes if list_bytes >= MIN_BOX_BYTES else len(boxes)

@@ -5,7 +5,15 @@ import struct
 
 import pytest
 
-from gateway.audio.mp4_index import MAX_BOXES, MAX_INDEX_BYTES, MAX_ITEMS, MAX_PACKETS, is_mp4, refuse_huge_index
+from gateway.audio.mp4_index import (
+    MAX_BOXES,
+    MAX_INDEX_BYTES,
+    MAX_ITEMS,
+    MAX_PACKETS,
+    MAX_TABLES,
+    is_mp4,
+    refuse_huge_index,
+)
 from gateway.core.errors import BadAudio
 from tests.fixtures.audio_files import encode, speech
 from tests.fixtures.bad_audio import box, mp4_with_tables
@@ -58,6 +66,8 @@ def test_honest_ones_pass(data: bytes) -> None:
     "data",
     [
         mp4_with_tables(TOO_MANY),
+        box(b"moov", b"stts" * (MAX_TABLES + 1)),
+        box(b"moov", b"udta" * (MAX_ITEMS + 2)),
         table(b"stsz", 0, TOO_MANY),
         table(b"stz2", 8, TOO_MANY),
         track(b"soun", PCM, table(b"stts", 1, TOO_MANY, 2), SIZES),
@@ -80,7 +90,7 @@ def test_honest_ones_pass(data: bytes) -> None:
         box(b"free") * (MAX_BOXES + 1),
         box(b"free", bytes(MAX_INDEX_BYTES + 1)),
     ],
-    ids=range(22),
+    ids=range(24),
 )
 def test_huge_ones_are_refused(data: bytes) -> None:
     with pytest.raises(BadAudio, match="index"):
