@@ -284,7 +284,7 @@ def _second_packets(file: BinaryIO, start: int) -> Iterator[tuple[bytes, bytes]]
 
 def _ogg_pages(file: BinaryIO, at: int) -> Iterator[tuple[int, int, bytes, int]]:
     """Flags, serial number and segments of each page, and where its body begins."""
-    while (head := _bytes_at(file, at, _OGG_HEAD_BYTES + 255)).startswith(b"OggS"):
+    while (head := _bytes_at(file, at, _OGG_HEAD_BYTES + 255)).startswith(b"OggS") and len(head) > _OGG_HEAD_BYTES:
         segments = head[_OGG_HEAD_BYTES : _OGG_HEAD_BYTES + int.from_bytes(head[26:27], "big")]
         at += _OGG_HEAD_BYTES + len(segments)
         yield head[5], int.from_bytes(head[14:18], "big"), segments, at

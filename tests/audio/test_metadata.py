@@ -233,6 +233,12 @@ def test_cut_files_are_left_to_ffmpeg(name: str) -> None:
             assert error.param == "file"
 
 
+@pytest.mark.parametrize("length", range(28))
+def test_a_page_that_ends_in_its_head_is_left_to_ffmpeg(length: int) -> None:
+    data = (b"OggS" + bytes(24))[:length]
+    assert without_metadata(io.BytesIO(data)).read() == data
+
+
 def test_errors_of_the_file_pass() -> None:
     class Gone(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
