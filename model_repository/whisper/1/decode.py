@@ -13,14 +13,13 @@ import tokenizers
 from faster_whisper.tokenizer import Tokenizer
 from numpy.typing import NDArray
 
-from answers import result_of, whole_of
 from features import LogMel
 from guard import Attempt, Hypothesis, best_of, is_silence, looks_wrong, next_attempt
 from jobs import Job
 from layout import Layout
 from options import MAX_PROMPT_TOKENS, Options, RequestError
-from transcript import compression_ratio, segments_of
-from unsaid import unsaid_from_s
+from transcript import compression_ratio, result_of, segments_of
+from unsaid import unsaid_from_s, whole_of
 from views import joined, rows, view
 from windows import (
     CANARY_FRAMES,

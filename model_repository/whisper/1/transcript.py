@@ -7,6 +7,7 @@ from typing import Any
 from faster_whisper.tokenizer import Tokenizer
 
 from guard import Hypothesis
+from jobs import Job
 
 TIMESTAMP_STEP_S = 0.02
 
@@ -57,3 +58,23 @@ def segments_of(hypothesis: Hypothesis, tokenizer: Tokenizer, duration_s: float)
         }
         for start_s, end_s, tokens in split_at_timestamps(hypothesis.tokens, tokenizer, duration_s)
     ]
+
+
+def result_of(job: Job, hypothesis: Hypothesis | None, segments: list[dict[str, Any]]) -> dict[str, Any]:
+    """The answer of a hypothesis, None where there was nothing to hear, and of its segments."""
+    result: dict[str, Any] = {
+        "text": text_of(segments),
+        "language": job.language or "en",
+        "language_probability": job.language_probability if job.language else 0.0,
+        "segments": segments,
+        "avg_logprob": hypothesis.avg_logprob if hypothesis else 0.0,
+        "no_speech_prob": hypothesis.no_speech_prob if hypothesis else 1.0,
+        "compression_ratio": hypothesis.compression_ratio if hypothesis else 0.0,
+    }
+    if hypothesis is None:
+        result["filtered"] = {"reason": "too_quiet", "text": ""}
+    elif hypothesis.text and not segments:
+        result["filtered"] = {"reason": "no_speech", "text": hypothesis.text}
+    if job.options.language_probabilities:
+        result["language_probabilities"] = job.language_probabilities
+    return result

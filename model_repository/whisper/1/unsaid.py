@@ -1,9 +1,10 @@
-"""What a result leaves unsaid: Whisper may stop in the middle of its audio, and tell where it would go on."""
+"""What a result leaves unsaid, and how the parts become one: Whisper may stop in its audio, and tell where."""
 
 from typing import Any
 
 from guard import Hypothesis
-from transcript import TIMESTAMP_STEP_S
+from jobs import Job
+from transcript import TIMESTAMP_STEP_S, text_of
 
 LEAST_UNSAID_S = 1.0
 """Less than that is the pause that Whisper takes for the end of the speech."""
@@ -22,6 +23,16 @@ def unsaid_from_s(hypothesis: Hypothesis, timestamp_begin: int, duration_s: floa
         return None
     from_s = (last[-1] - timestamp_begin) * TIMESTAMP_STEP_S
     return from_s if LEAST_SAID_S <= from_s <= duration_s - LEAST_UNSAID_S else None
+
+
+def whole_of(job: Job, result: dict[str, Any]) -> dict[str, Any]:
+    """The result of the rest with what was said before it."""
+    if not job.said:
+        return result
+    segments = [*job.said, *shifted(result["segments"], job.start_s)]
+    if result.get("filtered", {}).get("reason") == "too_quiet":
+        del result["filtered"]
+    return result | {"segments": segments, "text": text_of(segments)}
 
 
 def shifted(segments: list[dict[str, Any]], by_s: float) -> list[dict[str, Any]]:
