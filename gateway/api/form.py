@@ -8,7 +8,7 @@ from enum import StrEnum
 from gateway.core.audio import DecodeOptions, Task
 from gateway.core.errors import BadRequest
 from gateway.core.filters import Filter
-from gateway.core.languages import LANGUAGE_NAMES
+from gateway.core.languages import language_code
 from gateway.core.wire.fields import MAX_NAME_CHARS
 
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
@@ -178,11 +178,12 @@ class _Values:
         return _FLAGS[text]
 
     def language(self) -> str | None:
-        return _language(self.text("language"), "language")
+        given = self.text("language")
+        return language_code(given, "language") if given else None
 
     def languages(self) -> tuple[str, ...]:
-        given = (_language(code, "languages[]") for code in self.lists["languages"])
-        languages = tuple(dict.fromkeys(code for code in given if code))
+        given = filter(str.strip, self.lists["languages"])
+        languages = tuple(dict.fromkeys(language_code(code, "languages[]") for code in given))
         if languages and self.text("language"):
             raise _invalid("languages[]", "the language is given already")
         return languages
@@ -205,14 +206,6 @@ class _Values:
                 raise _invalid(param, "it must be segment or word")
             if response_format is not ResponseFormat.VERBOSE_JSON:
                 raise _invalid(param, "it needs the response format verbose_json")
-
-
-def _language(text: str, param: str) -> str | None:
-    code = text.strip().lower()
-    if code and code not in LANGUAGE_NAMES:
-        message = "The language must be the ISO-639-1 code of one that Whisper knows."
-        raise BadRequest(message, code="unsupported_language", param=param)
-    return code or None
 
 
 def _filters(values: list[str]) -> frozenset[Filter]:

@@ -1,5 +1,7 @@
 """The languages Whisper knows: ISO codes and English names."""
 
+from gateway.core.errors import BadRequest
+
 # openai/whisper, whisper/tokenizer.py LANGUAGES; the names are those OpenAI's verbose_json carries.
 LANGUAGE_NAMES = {
     "af": "afrikaans", "am": "amharic", "ar": "arabic", "as": "assamese", "az": "azerbaijani", "ba": "bashkir",
@@ -23,3 +25,12 @@ LANGUAGE_NAMES = {
 
 # Scripts that put no space between sentences.
 UNSPACED_LANGUAGES = frozenset({"bo", "ja", "km", "lo", "my", "th", "yue", "zh"})
+
+
+def language_code(given: object, param: str) -> str:
+    """The ISO code of a language that Whisper knows. Raises BadRequest, which names `param`."""
+    code = given.strip().lower() if isinstance(given, str) else None
+    if code is None or code not in LANGUAGE_NAMES:
+        message = "The language must be the ISO-639-1 code of one that Whisper knows."
+        raise BadRequest(message, code="unsupported_language", param=param)
+    return code

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from gateway.core.errors import BadRequest
-from gateway.core.languages import LANGUAGE_NAMES
+from gateway.core.languages import LANGUAGE_NAMES, language_code
 
 AnyStrEnum = TypeVar("AnyStrEnum", bound=StrEnum)
 
@@ -78,7 +78,7 @@ class Fields:
     def languages(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
         """ISO codes that Whisper knows."""
         given = self.texts(name, default, most=len(LANGUAGE_NAMES), max_chars=MAX_NAME_CHARS)
-        return tuple(dict.fromkeys(self._language(code, name) for code in given))
+        return tuple(dict.fromkeys(language_code(code, self._path + name) for code in given))
 
     def language(self, name: str, default: str | None) -> str | None:
         """An ISO code that Whisper knows; null, empty and "auto" are None: it will be detected."""
@@ -86,7 +86,7 @@ class Fields:
         code = value.strip().lower() if isinstance(value, str) else value
         if code in (None, "", "auto"):
             return None
-        return self._language(code, name)
+        return language_code(code, self._path + name)
 
     def number(self, name: str, default: float, *, low: float, high: float) -> float:
         """A finite number from `low` to `high`."""
@@ -128,12 +128,6 @@ class Fields:
         if name in self._values and self._values[name] not in (None, *accepted):
             message = "This is not supported with this value."
             raise BadRequest(message, code="unsupported_parameter", param=self._path + name)
-
-    def _language(self, code: object, name: str) -> str:
-        if not isinstance(code, str) or code.lower() not in LANGUAGE_NAMES:
-            message = "The language must be the ISO-639-1 code of one that Whisper knows."
-            raise BadRequest(message, code="unsupported_language", param=self._path + name)
-        return code.lower()
 
     def _value(self, name: str, default: object, from_text: Callable[[str], object]) -> object:
         value = self._values.get(name, default)
