@@ -1,7 +1,7 @@
-"""Decodes audio files to 16 kHz mono; the only importer of av."""
+"""Decodes audio files to 16 kHz mono."""
 
 from collections.abc import Generator, Iterator
-from contextlib import suppress
+from contextlib import closing, nullcontext, suppress
 from typing import BinaryIO
 
 import av
@@ -10,8 +10,10 @@ from av.audio import AudioFrame, AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 
+from gateway.audio.holes import Holes
 from gateway.audio.metadata import without_metadata
 from gateway.audio.mp4_index import is_mp4, refuse_huge_index
+from gateway.audio.ogg_links import links
 from gateway.audio.resample import MAX_RATE_HZ, MIN_RATE_HZ, Resampler
 from gateway.core.audio import SAMPLE_RATE_HZ, Samples
 from gateway.core.errors import AudioTooLong, BadAudio, UnsupportedAudio
@@ -38,20 +40,18 @@ SIGNATURES = (
 def decode(file: BinaryIO, *, max_audio_s: float, container: str | None = None) -> Generator[Samples, None, None]:
     """Yields the first audio stream of a seekable file, shape (n,), about a second at a time.
 
-    What is damaged or cut off is left out: a file is as long as what could be decoded of it. FFmpeg sees the file
-    object, no name, and may open nothing else; demuxers and decoders are those of the lists above. Closing the
-    generator ends the work. Memory is a few seconds of audio, whatever the file claims. With a `container`, one of
-    CONTAINERS, the file has to be one.
+    What is damaged or cut off is left out: a file is as long as what could be decoded of it, with silence where its
+    time stamps leave a hole. FFmpeg sees the file object, no name, and may open nothing else; demuxers and decoders are
+    those of the lists above. Closing the generator ends the work. Memory is a few seconds of audio, whatever the file
+    claims. With a `container`, one of CONTAINERS, the file has to be one.
 
     Raises UnsupportedAudio (container, codec, channels, sample rate), BadAudio (empty, no audio stream, nothing that
     can be decoded), AudioTooLong (as soon as more than `max_audio_s` came out, or at once where container and packets
     say so), and what `file` raises.
     """
     decoded_samples = 0
-    with _open(file, max_audio_s) as opened:
-        if container and container not in opened.format.name.split(","):
-            raise BadAudio(f"The file is no {container}.", param="file")
-        for samples in _mono(_frames(opened, _first_audio_stream(opened))):
+    with closing(_all_frames(file, max_audio_s, container)) as frames:
+        for samples in _mono(frames):
             decoded_samples += len(samples)
             if decoded_samples > max_audio_s * SAMPLE_RATE_HZ:
                 raise _too_long(max_audio_s)
@@ -63,6 +63,19 @@ def decode(file: BinaryIO, *, max_audio_s: float, container: str | None = None) 
 
 def _too_long(max_audio_s: float) -> AudioTooLong:
     return AudioTooLong(f"The audio is longer than {max_audio_s:g} seconds.", param="file")
+
+
+def _all_frames(
+    file: BinaryIO, max_audio_s: float, container: str | None
+) -> Generator[tuple[float, AudioFrame], None, None]:
+    """Each frame with the seconds of silence before it. What follows in a chained file may be damaged, or no audio."""
+    for number, link in enumerate(links(file)):
+        with suppress(BadAudio) if number else nullcontext(), _open(link, max_audio_s) as opened:
+            if container and container not in opened.format.name.split(","):
+                raise BadAudio(f"The file is no {container}.", param="file")
+            holes = Holes((opened.start_time or 0) / av.time_base)
+            for frame in _frames(opened, _first_audio_stream(opened)):
+                yield holes.before(frame.time, frame.samples / frame.sample_rate), frame
 
 
 def _open(file: BinaryIO, max_audio_s: float) -> InputContainer:
@@ -150,14 +163,16 @@ def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFra
             yield from packet.decode()
 
 
-def _mono(frames: Iterator[AudioFrame]) -> Iterator[Samples]:
+def _mono(frames: Iterator[tuple[float, AudioFrame]]) -> Iterator[Samples]:
     """16 kHz mono; a stream may change its rate, layout or format on the way, as joined files do."""
     conversion: _Conversion | None = None
-    for frame in frames:
+    for hole_s, frame in frames:
         if conversion is None or not conversion.takes(frame):
             if conversion:
                 yield from conversion.finish()
             conversion = _Conversion(frame)
+        if hole_s:
+            yield from conversion.push_silence(hole_s)
         yield from conversion.push(frame)
     if conversion:
         yield from conversion.finish()
@@ -192,6 +207,14 @@ class _Conversion:
             self._mixed_samples += plain.samples
         if self._mixed_samples >= self._chunk_samples or len(self._mixed) >= MAX_HELD_FRAMES:
             yield from self._resampled()
+
+    def push_silence(self, duration_s: float) -> Iterator[Samples]:
+        yield from self._resampled()
+        left = round(duration_s * self._chunk_samples)
+        while left:
+            samples = min(left, self._chunk_samples)
+            yield self._resampler.push(np.zeros(samples, np.int16))
+            left -= samples
 
     def finish(self) -> Iterator[Samples]:
         for plain in self._plain(None):

@@ -3,10 +3,11 @@
 import io
 import re
 import struct
-from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import BinaryIO, cast
 
+from gateway.audio.ogg_links import pages
+from gateway.audio.view import Rewrite, View, bytes_at
 from gateway.core.errors import BadAudio
 
 MAX_TAGS = 64
@@ -35,19 +36,12 @@ _EBML = b"\x1aE\xdf\xa3"
 _MATROSKA_HIDDEN = tuple(map(bytes.fromhex, ("114d9b74", "1043a770", "1254c367", "1941a469", "1c53bb6b")))
 _VOID = b"\xec"
 
-_OGG_HEAD_BYTES = 27
-_OGG_FIRST = 2
 _FULL_SEGMENT_BYTES = 255
 # Where in a stream's second packet the comments begin, by the beginning of the first.
 _COMMENTS_AT = {b"OpusHead": 8, b"\x7fFLAC": 4, b"Speex   ": 0, b"CELT    ": 0, b"": 7}
 
 _APE_FOOTER_BYTES = 32
 _APE = b"APETAGEX"
-
-# What is hidden in passing is found by looking this far beyond both ends of what is read.
-_MARGIN_BYTES = 16
-
-_Rewrite = Callable[[bytes], bytes]
 
 
 def without_metadata(file: BinaryIO) -> BinaryIO:
@@ -56,8 +50,8 @@ def without_metadata(file: BinaryIO) -> BinaryIO:
     What is damaged is left for FFmpeg to judge. Raises BadAudio for thousands of parts, and what `file` raises.
     """
     start = _after_id3(file)
-    head = _bytes_at(file, start, 12)
-    rewrite: _Rewrite | None = _hide_id3
+    head = bytes_at(file, start, 12)
+    rewrite: Rewrite | None = _hide_id3
     patches: dict[int, bytes] = {}
     if head.startswith(b"fLaC"):
         patches = dict(_limited(_flac_patches(file, start + 4)))
@@ -70,67 +64,7 @@ def without_metadata(file: BinaryIO) -> BinaryIO:
         _refuse_many_comments(file, start)
     else:
         patches = _ape_patches(file)
-    return cast(BinaryIO, _View(file, start, patches, rewrite))
-
-
-class _View(io.RawIOBase):
-    """What is left of `file` behind `start`, with `patches` (where in the file, what) laid over it."""
-
-    def __init__(self, file: BinaryIO, start: int, patches: dict[int, bytes], rewrite: _Rewrite | None) -> None:
-        self._file = file
-        self._start = start
-        self._patches = patches
-        self._offsets = sorted(patches)
-        self._longest_bytes = max(map(len, patches.values()), default=0)
-        self._rewrite = rewrite
-        self._at = start
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at - self._start
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        if whence == io.SEEK_END:
-            base = max(self._start, self._file.seek(0, io.SEEK_END))
-        else:
-            base = self._start if whence == io.SEEK_SET else self._at
-        self._at = max(self._start, base + offset)
-        return self._at - self._start
-
-    def read(self, size: int = -1, /) -> bytes:
-        if size < 0:
-            size = max(0, self._file.seek(0, io.SEEK_END) - self._at)
-        if self._rewrite:
-            before = min(_MARGIN_BYTES, self._at - self._start)
-            window = _bytes_at(self._file, self._at - before, before + size + _MARGIN_BYTES)
-            data = self._rewrite(window)[before : before + size]
-        else:
-            data = _bytes_at(self._file, self._at, size)
-        data = self._patched(data)
-        self._at += len(data)
-        return data
-
-    def _patched(self, data: bytes) -> bytes:
-        first = bisect_left(self._offsets, self._at - self._longest_bytes)
-        offsets = self._offsets[first : bisect_left(self._offsets, self._at + len(data))]
-        if not offsets:
-            return data
-        patched = bytearray(data)
-        for offset in offsets:
-            for at, byte in enumerate(self._patches[offset], offset - self._at):
-                if 0 <= at < len(patched):
-                    patched[at] = byte
-        return bytes(patched)
-
-
-def _bytes_at(file: BinaryIO, at: int, size: int) -> bytes:
-    file.seek(at)
-    return file.read(size)
+    return cast(BinaryIO, View(file, start, patches=patches, rewrite=rewrite))
 
 
 def _limited(patches: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
@@ -148,7 +82,7 @@ def _after_id3(file: BinaryIO) -> int:
     """Where the audio begins. ID3v2.4, 3.1: seven bits of each byte of the size count."""
     at = 0
     for _ in range(MAX_TAGS):
-        head = _bytes_at(file, at, _ID3_HEAD_BYTES)
+        head = bytes_at(file, at, _ID3_HEAD_BYTES)
         if len(head) < _ID3_HEAD_BYTES or head[:3] != b"ID3" or _NO_VERSION in head[3:5] or not head[6:].isascii():
             return at
         size = 0
@@ -171,7 +105,7 @@ def _flac_patches(file: BinaryIO, at: int) -> Iterator[tuple[int, bytes]]:
     """Makes padding of every block but STREAMINFO: RFC 9639, 8.1."""
     kind = 0
     while not kind & _FLAC_LAST:
-        head = _bytes_at(file, at, _FLAC_HEAD_BYTES)
+        head = bytes_at(file, at, _FLAC_HEAD_BYTES)
         if len(head) < _FLAC_HEAD_BYTES:
             return
         kind = head[0]
@@ -182,11 +116,11 @@ def _flac_patches(file: BinaryIO, at: int) -> Iterator[tuple[int, bytes]]:
 
 def _wav_patches(file: BinaryIO, start: int) -> Iterator[tuple[int, bytes]]:
     """Renames the chunks that are neither format nor sound, behind the sound too where its size is known."""
-    magic = _bytes_at(file, start, 4)
+    magic = bytes_at(file, start, 4)
     order = ">" if magic == b"RIFX" else "<"
     data_bytes: int | None = None
     at = start + 12
-    while len(head := _bytes_at(file, at, 24)) >= _CHUNK_HEAD_BYTES:
+    while len(head := bytes_at(file, at, 24)) >= _CHUNK_HEAD_BYTES:
         name, size = struct.unpack_from(f"{order}4sI", head)
         yield at, name if name in _WAV_KEPT else b"JUNK"
         if at == start + 12 and name == b"ds64":
@@ -240,7 +174,7 @@ def _void(head: bytes) -> bytes:
 
 def _ape_patches(file: BinaryIO) -> dict[int, bytes]:
     at = file.seek(0, io.SEEK_END) - _APE_FOOTER_BYTES
-    if at < 0 or _bytes_at(file, at, len(_APE)) != _APE:
+    if at < 0 or bytes_at(file, at, len(_APE)) != _APE:
         return {}
     return {at: bytes(len(_APE))}
 
@@ -261,10 +195,10 @@ def _second_packets(file: BinaryIO, start: int) -> Iterator[tuple[bytes, bytes]]
     """How the first packet of each logical stream begins, and how the second does."""
     heads: dict[int, bytes] = {}
     seconds: dict[int, bytes] = {}
-    for flags, serial, body, body_at in _ogg_pages(file, start):
-        segments, at = body, body_at
-        if flags & _OGG_FIRST:
-            heads[serial] = _bytes_at(file, at, 8)
+    for page in pages(file, start):
+        serial, segments, at = page.serial, page.segments, page.body_start
+        if page.is_first:
+            heads[serial] = bytes_at(file, at, 8)
             seconds.pop(serial, None)
         if serial not in heads:
             continue
@@ -275,17 +209,8 @@ def _second_packets(file: BinaryIO, start: int) -> Iterator[tuple[bytes, bytes]]
             at += sum(segments[:first_end])
             seconds[serial], segments = b"", segments[first_end:]
         wanted_bytes = 2 * MAX_VENDOR_BYTES - len(seconds[serial])
-        seconds[serial] += _bytes_at(file, at, min(sum(segments), wanted_bytes))
+        seconds[serial] += bytes_at(file, at, min(sum(segments), wanted_bytes))
         if len(seconds[serial]) >= 2 * MAX_VENDOR_BYTES or any(size < _FULL_SEGMENT_BYTES for size in segments):
             yield heads.pop(serial), seconds.pop(serial)
         elif len(heads) > MAX_STREAMS:
             raise _too_much()
-
-
-def _ogg_pages(file: BinaryIO, at: int) -> Iterator[tuple[int, int, bytes, int]]:
-    """Flags, serial number and segments of each page, and where its body begins."""
-    while (head := _bytes_at(file, at, _OGG_HEAD_BYTES + 255)).startswith(b"OggS") and len(head) > _OGG_HEAD_BYTES:
-        segments = head[_OGG_HEAD_BYTES : _OGG_HEAD_BYTES + int.from_bytes(head[26:27], "big")]
-        at += _OGG_HEAD_BYTES + len(segments)
-        yield head[5], int.from_bytes(head[14:18], "big"), segments, at
-        at += sum(segments)
