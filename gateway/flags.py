@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser, names: Iterable[str]) -> None
             unit = field.metadata["unit"]
             default = f"{field.default:g}" if isinstance(field.default, float) else field.default
             notes = [
-                *([unit] if unit else []),
+                *([unit] if unit and not isinstance(field.default, str) else []),
                 *([] if default == "" else [f"default {default}"]),
                 env_name(field.name),
             ]
@@ -61,7 +61,9 @@ def from_args(args: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
 
 
 def _metavar(field: dataclasses.Field[Any]) -> str:
-    return {int: "N", float: "X", str: "TEXT"}.get(type(field.default), "DIR")
+    if isinstance(field.default, str):
+        return str(field.metadata["unit"] or "TEXT")
+    return {int: "N", float: "X"}.get(type(field.default), "DIR")
 
 
 def _parse(field: dataclasses.Field[Any], text: str, source: str) -> Value:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import partial
 from typing import TextIO
 
 import orjson
@@ -30,70 +31,45 @@ class Telemetry:
 
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
-        self.requests = Counter("tritone_requests", "Answered requests", ["route", "status"], registry=registry)
-        self.errors = Counter("tritone_errors", "Requests that ended in an error", ["code"], registry=registry)
-        self.request_seconds = Histogram(
-            "tritone_request_seconds",
-            "From the request to its answer, WebSockets aside",
-            ["route"],
-            registry=registry,
-            buckets=_SECONDS,
+        counter, gauge, seconds = _kinds(registry)
+        self.requests = counter("tritone_requests", "Answered requests", ["route", "status"])
+        self.errors = counter("tritone_errors", "Requests that ended in an error", ["code"])
+        self.request_seconds = seconds(
+            "tritone_request_seconds", "From the request to its answer, WebSockets aside", ["route"]
         )
-        self.stage_seconds = Histogram(
+        self.stage_seconds = seconds(
             "tritone_stage_seconds",
             "Time by stage: upload and decode of a file, queue and model of an utterance",
             ["stage"],
-            registry=registry,
-            buckets=_SECONDS,
         )
-        self.upload_bytes = Counter("tritone_upload_bytes", "Bytes of files received", registry=registry)
-        self.audio_seconds = Counter("tritone_audio_seconds", "Seconds of audio answered", registry=registry)
-        self.utterances = Counter(
-            "tritone_utterances", "Utterances sent to the model, by ok or error code", ["outcome"], registry=registry
+        self.upload_bytes = counter("tritone_upload_bytes", "Bytes of files received")
+        self.audio_seconds = counter("tritone_audio_seconds", "Seconds of audio answered")
+        self.utterances = counter(
+            "tritone_utterances", "Utterances sent to the model, by ok or error code", ["outcome"]
         )
-        self.canaries = Counter(
-            "tritone_canaries", "Health checks through the model", ["endpoint", "outcome"], registry=registry
+        self.canaries = counter("tritone_canaries", "Health checks through the model", ["endpoint", "outcome"])
+        self.model_ready = gauge("tritone_model_ready", "1 when requests are let in", ["endpoint", "model"])
+        self.breaker_opened = counter(
+            "tritone_breaker_opened", "Times that a model's requests began to be refused", ["endpoint", "model"]
         )
-        self.model_ready = Gauge(
-            "tritone_model_ready", "1 when requests are let in", ["endpoint", "model"], registry=registry
-        )
-        self.breaker_opened = Counter(
-            "tritone_breaker_opened",
-            "Times that a model's requests began to be refused",
-            ["endpoint", "model"],
-            registry=registry,
-        )
-        self.retries = Counter(
-            "tritone_retries", "Utterances whose model died: tried again or refused", ["outcome"], registry=registry
-        )
-        self.restorations = Counter(
+        self.retries = counter("tritone_retries", "Utterances whose model died: tried again or refused", ["outcome"])
+        self.restorations = counter(
             "tritone_restorations",
             "Models healed or loaded by the warden, by what was seen of them and how it went",
             ["endpoint", "model", "step", "sign", "outcome"],
-            registry=registry,
         )
-        self.restoration_seconds = Histogram(
-            "tritone_restoration_seconds", "From unload to loaded", registry=registry, buckets=_SECONDS
-        )
-        self.replacements = Counter(
+        self.restoration_seconds = seconds("tritone_restoration_seconds", "From unload to loaded")
+        self.replacements = counter(
             "tritone_replacements",
             "Models whose process was replaced while serving, by reason and how it went",
             ["endpoint", "model", "reason", "outcome"],
-            registry=registry,
         )
-        self.resident_bytes = Gauge(
-            "tritone_watched_resident_bytes",
-            "Size of a model's process as last seen",
-            ["endpoint", "model"],
-            registry=registry,
+        self.resident_bytes = gauge(
+            "tritone_watched_resident_bytes", "Size of a model's process as last seen", ["endpoint", "model"]
         )
-        self.endpoint_in_flight = Gauge(
-            "tritone_endpoint_in_flight", "Utterances that one Triton has", ["endpoint"], registry=registry
-        )
-        self.endpoints = Gauge("tritone_endpoints", "Tritons that are asked or watched", registry=registry)
-        self.key_files = Counter(
-            "tritone_api_key_files", "Changed files of API keys, read or refused", ["outcome"], registry=registry
-        )
+        self.endpoint_in_flight = gauge("tritone_endpoint_in_flight", "Utterances that one Triton has", ["endpoint"])
+        self.endpoints = gauge("tritone_endpoints", "Tritons that are asked or watched")
+        self.key_files = counter("tritone_api_key_files", "Changed files of API keys, read or refused", ["outcome"])
         ProcessCollector(registry=registry)
         self.show("tritone_tasks", "Tasks of the event loop, that of this request included", _running_tasks)
         self.live = LiveTelemetry(registry)
@@ -138,6 +114,11 @@ class Telemetry:
         return generate_latest(self.registry)
 
 
+def _kinds(registry: CollectorRegistry) -> tuple[partial[Counter], partial[Gauge], partial[Histogram]]:
+    seconds = partial(Histogram, registry=registry, buckets=_SECONDS)
+    return partial(Counter, registry=registry), partial(Gauge, registry=registry), seconds
+
+
 def _running_tasks() -> int:
     try:
         return len(asyncio.all_tasks())
@@ -149,44 +130,31 @@ class LiveTelemetry:
     """The metrics of live sessions."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.refused = Counter(
-            "tritone_sessions_refused", "Live sessions that were not let in, by error code", ["code"], registry=registry
+        counter, _, seconds = _kinds(registry)
+        self.refused = counter(
+            "tritone_sessions_refused", "Live sessions that were not let in, by error code", ["code"]
         )
-        self.ended = Counter("tritone_sessions_ended", "Live sessions by how they ended", ["reason"], registry=registry)
-        self.finals = Counter(
-            "tritone_finals", "Utterances of live sessions, by ok or error code", ["outcome"], registry=registry
+        self.ended = counter("tritone_sessions_ended", "Live sessions by how they ended", ["reason"])
+        self.finals = counter("tritone_finals", "Utterances of live sessions, by ok or error code", ["outcome"])
+        self.final_seconds = seconds(
+            "tritone_final_seconds", "From the arrival of the audio that ended an utterance to its text"
         )
-        self.final_seconds = Histogram(
-            "tritone_final_seconds",
-            "From the arrival of the audio that ended an utterance to its text",
-            registry=registry,
-            buckets=_SECONDS,
-        )
-        self.partials = Counter(
+        self.partials = counter(
             "tritone_partials",
-            "Interim results: told, skipped for want of room, unsure, late",
+            "Interim results: told, skipped for want of room, unsure, late, or failed by error code",
             ["outcome"],
-            registry=registry,
         )
-        self.replaced = Counter(
-            "tritone_partials_replaced", "Interim results that a newer one overtook", registry=registry
+        self.replaced = counter("tritone_partials_replaced", "Interim results that a newer one overtook")
+        self.backpressure = counter("tritone_backpressure", "Times that a client was told to slow down", ["action"])
+        self.dropped_seconds = counter("tritone_dropped_seconds", "Audio that was dropped")
+        self.budget_waits = counter("tritone_live_audio_waits", "Times that a session waited for room for its audio")
+        self.slow_readers = counter(
+            "tritone_slow_readers", "Clients that were closed because they did not read", ["bound"]
         )
-        self.backpressure = Counter(
-            "tritone_backpressure", "Times that a client was told to slow down", ["action"], registry=registry
+        self.contexts_refused = counter(
+            "tritone_contexts_refused", "Posted utterances their session had no place for", ["code"]
         )
-        self.dropped_seconds = Counter("tritone_dropped_seconds", "Audio that was dropped", registry=registry)
-        self.budget_waits = Counter(
-            "tritone_live_audio_waits", "Times that a session waited for room for its audio", registry=registry
-        )
-        self.slow_readers = Counter(
-            "tritone_slow_readers", "Clients that were closed because they did not read", ["bound"], registry=registry
-        )
-        self.contexts_refused = Counter(
-            "tritone_contexts_refused", "Posted utterances their session had no place for", ["code"], registry=registry
-        )
-        self.contexts_expired = Counter(
-            "tritone_contexts_expired", "Sessions of posted utterances forgotten when idle", registry=registry
-        )
+        self.contexts_expired = counter("tritone_contexts_expired", "Sessions of posted utterances forgotten when idle")
 
     def told(self, message: Message) -> None:
         """Counts what a session has to tell, whether or not its client is there."""

@@ -12,7 +12,10 @@ _Place: TypeAlias = tuple[asyncio.Future[Permit], float]
 
 
 class Turnstile:
-    """The waiting lines in front of an Admission, in the order of their lanes; the admission bounds them."""
+    """The waiting lines in front of an Admission, in the order of their lanes.
+
+    The admission bounds them; of interim results each live session has one at most.
+    """
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
@@ -28,7 +31,7 @@ class Turnstile:
         if lane is Lane.INTERIM:
             permit = await self._turn_soon(audio_s)
         elif self._is_open(lane):
-            permit = self._admission.admit(audio_s, lane)
+            permit = self._admission.admit(lane)
         else:
             with self._admission.wait(audio_s, lane):
                 permit = await self._turn(audio_s, lane)
@@ -43,7 +46,7 @@ class Turnstile:
 
     async def _turn_soon(self, audio_s: float) -> Permit:
         if self._is_open(Lane.INTERIM):
-            return self._admission.admit(audio_s, Lane.INTERIM)
+            return self._admission.admit(Lane.INTERIM)
         try:
             async with asyncio.timeout(self._admission.limits.interim_wait_s):
                 return await self._turn(audio_s, Lane.INTERIM)
@@ -70,9 +73,9 @@ class Turnstile:
             while line and self._admission.permit_is_free(lane):
                 first = min(line, key=_audio_s) if lane is Lane.INTERIM else line[0]
                 line.remove(first)
-                place, audio_s = first
+                place, _ = first
                 if not place.done():
-                    place.set_result(self._admission.admit(audio_s, lane))
+                    place.set_result(self._admission.admit(lane))
 
 
 def _audio_s(place: _Place) -> float:

@@ -19,11 +19,10 @@ from typing import Any, Final
 
 from gateway import flags
 from gateway.embedded import weights
-from gateway.embedded.report import SetupError
 from loadtests import report
 from loadtests.accuracy import normalizer_for
 from loadtests.corpus import FIXTURES, Clip, join, load_corpus
-from loadtests.errors import BenchError
+from loadtests.errors import ending
 from loadtests.lineup import KEYS, Conditions, Lineup, Recordings, record
 from loadtests.measure import compare, warm_up
 from loadtests.rows import Floor, Row, floors
@@ -33,7 +32,6 @@ from loadtests.service import Service, running, started
 _ROOT: Final = Path(__file__).resolve().parents[1]
 # Sixteen clients with fewer than two clips each would measure the start and the end of a burst.
 _FEWEST_CLIPS: Final = 32
-_INTERRUPTED: Final = 130
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,14 +47,8 @@ class Outcome:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the benchmark. 0: measured; 1: it could not be, or `--require` and a floor was missed; 130: interrupted."""
     args = _parser().parse_args(arguments)
-    try:
-        with tempfile.TemporaryDirectory(prefix="tritone-bench-") as folder:
-            return _measure_and_report(args, Path(folder))
-    except (BenchError, SetupError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return _INTERRUPTED
+    with ending("bench"), tempfile.TemporaryDirectory(prefix="tritone-bench-") as folder:
+        return _measure_and_report(args, Path(folder))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -16,7 +16,7 @@ from loadtests import report
 from loadtests.accuracy import normalizer_for
 from loadtests.conversation import Script, scripts
 from loadtests.corpus import FIXTURES, Clip, load_corpus
-from loadtests.errors import BenchError
+from loadtests.errors import BenchError, ending
 from loadtests.pacing import entrance_s
 from loadtests.processes import ProcessTree
 from loadtests.service import started
@@ -40,7 +40,6 @@ _OPENED_AT_ONCE: Final = 50
 _KB: Final = 1000
 _SESSIONS: Final = 2048
 _FILES: Final = 8192
-_INTERRUPTED: Final = 130
 _FLAGS: Final = (
     *("--max-sessions", str(_SESSIONS), "--max-sessions-per-key", str(_SESSIONS)),
     *("--session-idle-s", "3600"),
@@ -77,13 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Each session is a connection here and one there; the service inherits this limit.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(_FILES, hard), hard))
-    try:
+    with ending("capacity"):
         print(asyncio.run(_measure(args)))
-    except BenchError as error:
-        print(f"capacity: {error}", file=sys.stderr)
-        return 1
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return _INTERRUPTED
     return 0
 
 

@@ -11,11 +11,10 @@ from typing import Final
 import aiohttp
 
 from gateway.embedded import weights
-from gateway.embedded.report import SetupError
 from loadtests.accuracy import is_looped, normalizer_for, word_error_rate
 from loadtests.conversation import Script, scripts
 from loadtests.corpus import Clip, load_corpus
-from loadtests.errors import BenchError
+from loadtests.errors import ending
 from loadtests.service import Service, started
 from loadtests.speaker import speak
 
@@ -35,13 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--audio", type=Path, required=True, metavar="DIR", help="a text read aloud, clip by clip")
     parser.add_argument("--model", nargs="+", default=["tiny.en", "base"], help="weights (default tiny.en base)")
     args = parser.parse_args(arguments)
-    try:
+    with ending("context"):
         asyncio.run(_measure(args.model, _talks(load_corpus(args.audio))))
-    except (BenchError, SetupError) as error:
-        print(f"context: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
     return 0
 
 

@@ -12,7 +12,7 @@ from typing import Final
 import aiohttp
 
 from loadtests.corpus import FIXTURES, Clip, join, load_corpus, samples_of
-from loadtests.errors import BenchError
+from loadtests.errors import BenchError, ending
 from loadtests.rows import percentile
 from loadtests.service import started
 from loadtests.storm import connected
@@ -73,14 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="tiny.en", help="weights (default tiny.en)")
     parser.add_argument("--utterances", type=int, default=40, help="how many are said (default 40)")
     args = parser.parse_args(arguments)
-    try:
+    with ending("lanes"):
         clips = load_corpus(args.audio)
         with tempfile.TemporaryDirectory(prefix="tritone-bench-") as folder:
             hour = join(clips, Path(folder, "hour.wav"), at_least_s=_HOUR_S)
             alone_s, beside_s = asyncio.run(measured(clips, hour.path, args))
-    except BenchError as error:
-        print(f"lanes: {error}", file=sys.stderr)
-        return 1
     for name, found_s in (("alone", alone_s), ("beside an hour", beside_s)):
         print(f"{name:15} p50 {percentile(found_s, 50) * 1000:.0f} ms, p95 {percentile(found_s, 95) * 1000:.0f} ms")
     return 0

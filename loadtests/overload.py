@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtests.corpus import FIXTURES, load_corpus
-from loadtests.errors import BenchError
+from loadtests.errors import BenchError, ending
 from loadtests.service import running, started
 from loadtests.storm import Caller, Fate, answered, connected, percentile_s, rate_per_s, refused
 
@@ -103,11 +103,8 @@ async def _calm_after(caller: Caller, usual_s: float, storm: Sequence[Fate]) -> 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and prints. 0: everything holds; 1: something does not."""
     args = _parser().parse_args(arguments)
-    try:
+    with ending("overload"):
         findings = asyncio.run(_run(args))
-    except BenchError as error:
-        print(f"overload: {error}", file=sys.stderr)
-        return 1
     print(findings)
     missed = findings.missed(Limits())
     for text in missed:

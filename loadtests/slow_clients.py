@@ -17,7 +17,7 @@ import aiohttp
 
 from gateway.core.audio import SAMPLE_RATE_HZ
 from loadtests.corpus import FIXTURES, load_corpus
-from loadtests.errors import BenchError
+from loadtests.errors import ending
 from loadtests.rows import MIB
 from loadtests.service import started
 from loadtests.storm import Caller, answered, connected, percentile_s
@@ -141,11 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--audio", type=Path, default=FIXTURES, metavar="DIR", help="recordings with transcripts.txt")
     parser.add_argument("--model", default="tiny.en", help="weights (default tiny.en)")
     parser.add_argument("--count", type=int, default=100, help="of each kind (default 100)")
-    try:
+    with ending("slow_clients"):
         findings = asyncio.run(measured(parser.parse_args(arguments)))
-    except BenchError as error:
-        print(f"slow_clients: {error}", file=sys.stderr)
-        return 1
     print(findings)
     return 0 if findings.holds else 1
 

@@ -22,13 +22,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.core.audio import DecodeOptions
 from gateway.embedded import weights
-from gateway.embedded.report import SetupError
 from loadtests import report
 from loadtests.accuracy import Normalizer, normalizer_for, word_error_rate
 from loadtests.contenders import callers, fields_of, over_http
 from loadtests.conversation import Script, scripts
 from loadtests.corpus import FIXTURES, Clip, load_corpus
-from loadtests.errors import BenchError
+from loadtests.errors import ending
 from loadtests.pacing import entrance_s
 from loadtests.processes import ProcessTree
 from loadtests.service import Service, running, started
@@ -38,7 +37,6 @@ from loadtests.trial import Trial, judged
 # Speakers come in over this time: in step, their interim results would all be due at once.
 _ENTER_WITHIN_S: Final = 2.0
 _MOST_SPEAKERS: Final = 1024
-_INTERRUPTED: Final = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +53,9 @@ class Stage:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the trials. 0: measured; 1: it could not be, or `--require` and a limit was missed; 130: interrupted."""
     args = _parser().parse_args(arguments)
-    try:
+    with ending("bench-streams"):
         corpus = load_corpus(args.audio)
         results = asyncio.run(_measure(args, corpus))
-    except (BenchError, SetupError) as error:
-        print(f"bench-streams: {error}", file=sys.stderr)
-        return 1
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return _INTERRUPTED
     if args.json:
         args.json.write_text(json.dumps(results, indent=1))
     return int(args.require and not results["kept"])

@@ -16,9 +16,8 @@ from faster_whisper import WhisperModel
 
 from gateway import flags
 from gateway.embedded import weights
-from gateway.embedded.report import SetupError
 from loadtests.corpus import Clip, load_corpus
-from loadtests.errors import BenchError
+from loadtests.errors import BenchError, ending
 from loadtests.rows import percentile
 from loadtests.service import started
 
@@ -40,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--audio", type=Path, required=True, metavar="DIR", help="recordings with transcripts.txt")
     parser.add_argument("--model", default="base", help="weights (default base)")
     args = parser.parse_args(arguments)
-    try:
+    with ending("word_times"):
         corpus = load_corpus(args.audio)
         reference = _of_faster_whisper(args.model, corpus)
         pairs = [
@@ -48,9 +47,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for ours, theirs in zip(asyncio.run(_of_tritone(args.model, corpus)), reference, strict=True)
             for pair in matched(ours, theirs)
         ]
-    except (BenchError, SetupError) as error:
-        print(f"word_times: {error}", file=sys.stderr)
-        return 1
     for name, distances_s in (
         ("start", [abs(ours.start_s - theirs.start_s) for ours, theirs in pairs]),
         ("end", [abs(ours.end_s - theirs.end_s) for ours, theirs in pairs]),

@@ -100,7 +100,7 @@ class FakeTranscriber:
         if self.sign is Sign.UNREACHABLE:
             raise ModelUnavailable("gone")
         states = {**dict.fromkeys(self.unloaded, "UNAVAILABLE"), **dict.fromkeys(self.models, "READY")}
-        return tuple(IndexEntry(name, "1", states[name], "") for name in sorted(states))
+        return tuple(IndexEntry(name, "1", states[name]) for name in sorted(states))
 
     async def transcribes(self, model: str, *, deadline: Deadline) -> bool:
         return model not in self.foreign

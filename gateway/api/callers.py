@@ -1,10 +1,9 @@
 """Who a request is from: the token it brings, and its name as far as limits go."""
 
-from hashlib import sha256
-
 from aiohttp import hdrs, web
 
 from gateway.api.keys import API_KEY
+from gateway.core.api_keys import digest_of
 
 # A browser can give a WebSocket no header but this one; OpenAI's SDK has its key follow the prefix.
 _SUBPROTOCOL_KEY = "openai-insecure-api-key."
@@ -26,5 +25,5 @@ def caller_of(request: web.Request) -> str:
     if key := request.get(API_KEY):
         return f"name:{key.name}"
     if token := token_of(request):
-        return f"key:{sha256(token.encode('utf-8', 'surrogateescape')).hexdigest()}"
+        return f"key:{digest_of(token)}"
     return f"address:{request.remote}"

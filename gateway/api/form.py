@@ -9,29 +9,11 @@ from gateway.core.audio import DecodeOptions, Task
 from gateway.core.errors import BadRequest
 from gateway.core.filters import Filter
 from gateway.core.languages import language_code
-from gateway.core.wire.fields import MAX_NAME_CHARS
-
-_FLAGS = {"true": True, "1": True, "false": False, "0": False}
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """A number from `low` to `high`, whole or not."""
-
-    low: float
-    high: float
-    whole: bool = False
-
+from gateway.core.wire.bounds import DECODING, MIN_TIMEOUT_S, Bounds
+from gateway.core.wire.fields import FLAG_WORDS, MAX_NAME_CHARS
 
 # What can be said, by kind; `timeout_s` is bounded by a setting besides.
-NUMBERS: Mapping[str, Bounds] = {
-    "temperature": Bounds(0, 1),
-    "beam_size": Bounds(1, 10, whole=True),
-    "no_speech_threshold": Bounds(0, 1),
-    "log_prob_threshold": Bounds(-100, 0),
-    "compression_ratio_threshold": Bounds(0, 100),
-    "timeout_s": Bounds(0.001, math.inf),
-}
+NUMBERS: Mapping[str, Bounds] = {**DECODING, "timeout_s": Bounds(MIN_TIMEOUT_S, math.inf)}
 FLAGS: Mapping[str, bool] = {
     "stream": False,
     "vad_filter": True,
@@ -99,6 +81,7 @@ def parse(fields: Iterable[tuple[str, str]], *, task: Task, max_timeout_s: float
         prompt=values.text("prompt") or None,
         hotwords=values.hotwords(),
         beam_size=values.integer("beam_size"),
+        patience=values.number("patience"),
         temperature=values.number("temperature"),
         timestamps=response_format in WITH_TIMES,
         word_timestamps="word" in values.lists["timestamp_granularities"],
@@ -173,9 +156,9 @@ class _Values:
     def flag(self, name: str) -> bool:
         if name not in self._values:
             return FLAGS[name]
-        if (text := self.text(name).lower()) not in _FLAGS:
+        if (text := self.text(name).lower()) not in FLAG_WORDS:
             raise _invalid(name, "it must be true or false")
-        return _FLAGS[text]
+        return FLAG_WORDS[text]
 
     def language(self) -> str | None:
         given = self.text("language")

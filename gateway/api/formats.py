@@ -9,6 +9,7 @@ from gateway.core.cues import VTT_HEADER, srt_cue, vtt_cue
 from gateway.core.filters import quality
 from gateway.core.languages import LANGUAGE_NAMES
 from gateway.core.stitching import FileTranscript, PlacedSegment
+from gateway.core.wire.caveats import filtered_to_wire, quality_to_wire
 
 _UNKNOWN_LANGUAGE = "unknown"
 
@@ -50,10 +51,9 @@ def as_text(transcript: FileTranscript, response_format: ResponseFormat) -> str:
 def _honesty(transcript: FileTranscript, *, judged: bool) -> dict[str, Any]:
     told: dict[str, Any] = {}
     if transcript.filtered:
-        told["filtered"] = [{"reason": each.reason, "text": each.text} for each in transcript.filtered]
+        told["filtered"] = filtered_to_wire(transcript.filtered)
     if judged:
-        of_all = quality([placed.segment for placed in transcript.segments])
-        told["quality"] = {"level": of_all.level.value, "reason_codes": list(of_all.reason_codes)}
+        told["quality"] = quality_to_wire(quality([placed.segment for placed in transcript.segments]))
     return told
 
 

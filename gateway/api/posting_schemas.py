@@ -11,6 +11,7 @@ from gateway.api.schemas import (
     json,
     many,
     maybe,
+    number,
     one_of,
     record,
     whole,
@@ -20,6 +21,7 @@ from gateway.core.audio import Task
 from gateway.core.filters import Filter
 from gateway.core.languages import LANGUAGE_NAMES
 from gateway.core.wire import posting_messages, stream_messages
+from gateway.core.wire.bounds import DECODING, MIN_TIMEOUT_S, Bounds
 from gateway.core.wire.posting_messages import OPUS, PCM16
 
 _LANGUAGE = one_of("auto", *LANGUAGE_NAMES)
@@ -43,10 +45,6 @@ UTTERANCE = json(
 RESET = json(record(status={"const": "ok"}, session_id=TEXT))
 
 
-def _number(low: float, high: float) -> dict[str, object]:
-    return {**NUMBER, "minimum": low, "maximum": high}
-
-
 def utterance_body(*, max_timeout_s: float) -> Content:
     """The body of /utterance; null is the same as nothing."""
     optional = {
@@ -59,13 +57,8 @@ def utterance_body(*, max_timeout_s: float) -> Content:
         "audio_format": {**one_of(PCM16, OPUS, *CONTAINERS), "default": PCM16},
         "sample_rate": whole(stream_messages.MIN_SAMPLE_RATE_HZ, stream_messages.MAX_SAMPLE_RATE_HZ),
         "padding_ms": whole(0, posting_messages.MAX_PADDING_MS),
-        "beam_size": whole(1, posting_messages.MAX_BEAM_SIZE),
-        "patience": _number(1, posting_messages.MAX_PATIENCE),
-        "temperature": _number(0, 1),
-        "no_speech_threshold": _number(0, 1),
-        "log_prob_threshold": _number(-100, 0),
-        "compression_ratio_threshold": _number(0, 100),
-        "timeout_s": _number(posting_messages.MIN_TIMEOUT_S, max_timeout_s),
+        **{name: number(bounds) for name, bounds in DECODING.items()},
+        "timeout_s": number(Bounds(MIN_TIMEOUT_S, max_timeout_s)),
         "filters": many(one_of(*Filter)),
     }
     audio = {"type": "string", "contentEncoding": "base64", "minLength": 1}

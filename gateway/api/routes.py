@@ -1,11 +1,11 @@
 """The routes: what answers where, who may ask, and what can come back; the server and its document are made of this."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TypeAlias
 
-from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from gateway.api import (
     debug,
@@ -25,7 +25,6 @@ from gateway.core import errors
 from gateway.core.errors import TritoneError
 from gateway.settings import Settings
 
-Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Errors: TypeAlias = tuple[type[TritoneError], ...]
 
 

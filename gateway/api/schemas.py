@@ -9,6 +9,7 @@ from gateway.core.filters import Filter, QualityLevel
 from gateway.core.languages import LANGUAGE_NAMES
 from gateway.core.live.session_config import MAX_AUDIO_CONTEXT_MS, MAX_UTTERANCE_MS
 from gateway.core.wire import stream_messages
+from gateway.core.wire.bounds import MIN_TIMEOUT_S, Bounds
 from gateway.core.wire.fields import IDENTIFIER
 
 Schema: TypeAlias = dict[str, Any]
@@ -161,6 +162,7 @@ REALTIME_QUERY: Mapping[str, Schema] = {"intent": {"const": "transcription"}, "m
 _NUMBER_TEXTS = {
     "temperature": "Of sampling; 0 is the fallback ladder.",
     "beam_size": "Hypotheses that are followed.",
+    "patience": "Hypotheses that are finished, as a multiple of `beam_size`.",
     "no_speech_threshold": "Probability of silence above which a segment counts as silent.",
     "log_prob_threshold": "Mean log probability below which a decode is tried again.",
     "compression_ratio_threshold": "Repetition above which a decode is tried again.",
@@ -174,16 +176,17 @@ _FLAG_TEXTS = {
 }
 
 
+def number(bounds: Bounds) -> Schema:
+    """A number within these."""
+    kind = "integer" if bounds.whole else "number"
+    return {"type": kind, "minimum": bounds.low, "maximum": bounds.high}
+
+
 def transcription_form(*, max_timeout_s: float) -> Content:
     """The form of a transcription."""
     numbers = {
-        name: {
-            "type": "integer" if bounds.whole else "number",
-            "minimum": bounds.low,
-            "maximum": min(bounds.high, max_timeout_s) if name == "timeout_s" else bounds.high,
-            "description": _NUMBER_TEXTS[name],
-        }
-        for name, bounds in NUMBERS.items()
+        name: {**number(bounds), "description": _NUMBER_TEXTS[name]}
+        for name, bounds in {**NUMBERS, "timeout_s": Bounds(MIN_TIMEOUT_S, max_timeout_s)}.items()
     }
     flags = {name: {**FLAG, "default": FLAGS[name], "description": text} for name, text in _FLAG_TEXTS.items()}
     constant = {name: one_of(*sorted(accepted)) for name, accepted in UNSUPPORTED.items() if accepted}

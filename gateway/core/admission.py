@@ -53,11 +53,10 @@ class AdmissionLimits:
 class Permit:
     """The right to use what was counted; a context manager that gives it back exactly once."""
 
-    __slots__ = ("_release", "audio_s", "lane")
+    __slots__ = ("_release", "lane")
 
-    def __init__(self, release: Callable[[], None], audio_s: float = 0.0, lane: Lane = Lane.FILE) -> None:
+    def __init__(self, release: Callable[[], None], lane: Lane = Lane.FILE) -> None:
         self._release: Callable[[], None] | None = release
-        self.audio_s = audio_s
         self.lane = lane
 
     @property
@@ -73,7 +72,7 @@ class Permit:
 
     def hand_over(self) -> "Permit":
         """The same right in other hands; this object does not hold it any more."""
-        taken = Permit(self.release, self.audio_s, self.lane)
+        taken = Permit(self.release, self.lane)
         taken._release, self._release = self._release, None
         return taken
 
@@ -181,12 +180,12 @@ class Admission:
         self.requests += 1
         return Permit(self._leave)
 
-    def admit(self, audio_s: float, lane: Lane = Lane.FILE) -> Permit:
-        """A permit for one utterance of `audio_s`. Raises Overloaded when none is free for its lane."""
+    def admit(self, lane: Lane = Lane.FILE) -> Permit:
+        """A permit for one utterance. Raises Overloaded when none is free for its lane."""
         if not self.permit_is_free(lane):
             raise self.overloaded("the model is busy")
         self._in_flight[lane] += 1
-        return Permit(lambda: self._give_back(lane), audio_s, lane)
+        return Permit(lambda: self._give_back(lane), lane)
 
     def attend(self) -> Permit:
         """A live session is here, for as long as this is held."""
@@ -203,7 +202,7 @@ class Admission:
         self.waiting += 1
         self.waiting_audio_s += audio_s
         self._waiting[lane] += 1
-        return Permit(lambda: self._stop_waiting(audio_s, lane), audio_s, lane)
+        return Permit(lambda: self._stop_waiting(audio_s, lane))
 
     def served(self, elapsed_s: float) -> None:
         """Takes in how long one utterance was in the model, while its permit is still held.

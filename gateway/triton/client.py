@@ -163,7 +163,7 @@ class TritonTranscriber:
         found: dict[str, IndexEntry] = {}
         for model in sorted(index.models, key=lambda model: (model.state == READY, model.version)):
             # One that was never loaded has no state.
-            found[model.name] = IndexEntry(model.name, model.version, model.state or UNAVAILABLE, model.reason)
+            found[model.name] = IndexEntry(model.name, model.version, model.state or UNAVAILABLE)
         return tuple(found[name] for name in sorted(found))
 
     async def transcribes(self, model: str, *, deadline: Deadline) -> bool:

@@ -19,7 +19,6 @@ class IndexEntry:
     name: str
     version: str
     state: str
-    reason: str
 
 
 class Control(Protocol):

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from loadtests.errors import BenchError
+from loadtests.errors import ending
 from loadtests.shapes import SHAPES
 from loadtests.soak.leaks import LEAKS, Leak
 from loadtests.soak.report import findings_text, write_report, write_samples
 from loadtests.soak.run import Plan, Run, run
 
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600}
-_INTERRUPTED: Final = 130
 _MIN_WARM_S: Final = 15.0
 _MAX_WARM_S: Final = 300.0
 _MAX_EVERY_S: Final = 5.0
@@ -30,13 +29,8 @@ _DISTURBED_FROM_S: Final = 300.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """0: it does not leak, and each control was caught; 1: otherwise, or it could not be told; 130: interrupted."""
     args = _parser().parse_args(arguments)
-    try:
+    with ending("soak"):
         return 0 if _soak(args) else 1
-    except BenchError as error:
-        print(f"soak: {error}", file=sys.stderr)
-        return 1
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return _INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:

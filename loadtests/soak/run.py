@@ -19,7 +19,7 @@ from loadtests.shapes import SHAPES
 from loadtests.soak.leaks import Leak
 from loadtests.soak.ledger import DISTURBANCE, Entry, read_ledger
 from loadtests.soak.memory import HELD, MIB, Sample, Sampler, at_least, at_most
-from loadtests.soak.slopes import Fit, Points, fit, judged_points
+from loadtests.soak.slopes import Fit, fit, judged_points
 from loadtests.soak.thresholds import GATEWAY, PROCESSES, THRESHOLDS
 from loadtests.soak.verdict import Evidence, Finding, judge
 
@@ -75,7 +75,6 @@ class Run:
     leak: str | None
     samples: Sequence[Sample]
     marks: Mapping[str, float]
-    points: Mapping[str, Points]
     evidence: Evidence
     findings: Sequence[Finding]
     allocations: Sequence[str]
@@ -132,14 +131,14 @@ class _Soak:
         ended_s = time.time()
         looks, idle_after = await self._idle("idle after", before)
         after = at_least(looks)
-        points, fits = self._lines(entries, ended_s)
+        fits = self._fits(entries, ended_s)
         expected = _expected(self._plan)
         evidence = Evidence(before, after, idle_before, idle_after, fits, entries, expected)
         findings = judge(evidence, THRESHOLDS)
         grows = any(not each.passed and each.subject.endswith(f"memory of {GATEWAY}") for each in findings)
         allocations = await self._trace() if grows else []
         return Run(
-            self._plan, leak.name if leak else None, tuple(self._samples), self._marks, points, evidence, findings,
+            self._plan, leak.name if leak else None, tuple(self._samples), self._marks, evidence, findings,
             allocations,
         )  # fmt: skip
 
@@ -214,7 +213,7 @@ class _Soak:
             raise BenchError(f"Locust ended with {code}; see {folder / 'locust.log'}")
         return read_ledger(ledger)
 
-    def _lines(self, entries: Sequence[Entry], ended_s: float) -> tuple[dict[str, Points], dict[str, Fit | None]]:
+    def _fits(self, entries: Sequence[Entry], ended_s: float) -> dict[str, Fit | None]:
         began_s = self._marks[self._plan.shape]
         from_s = began_s + THRESHOLDS.skipped_share * self._plan.load_s
         after_restart_s = THRESHOLDS.skipped_after_restart_share * self._plan.load_s
@@ -222,12 +221,10 @@ class _Soak:
         from_s = max([from_s, *(at_s + after_restart_s for at_s in disturbed_s)])
         loaded = [sample for sample in self._samples if began_s <= sample.at_s <= ended_s]
         points = {
-            process: judged_points(
-                loaded, process, from_s=from_s, after_restart_s=after_restart_s
-            )
+            process: judged_points(loaded, process, from_s=from_s, after_restart_s=after_restart_s)
             for process in PROCESSES
-        }  # fmt: skip
-        return points, {name: fit(each, confidence=THRESHOLDS.confidence) for name, each in points.items()}
+        }
+        return {process: fit(each, confidence=THRESHOLDS.confidence) for process, each in points.items()}
 
     async def _trace(self) -> list[str]:
         """Which lines of the gateway allocate, under the load once more."""

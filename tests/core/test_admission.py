@@ -56,10 +56,10 @@ def test_uploads_have_so_much_room_together() -> None:
 
 def test_permits_are_counted_and_given_back_once() -> None:
     gate = admission(permits=2)
-    first, second = gate.admit(1), gate.admit(1)
+    first, second = gate.admit(), gate.admit()
     assert not gate.permit_is_free()
     with pytest.raises(Overloaded):
-        gate.admit(1)
+        gate.admit()
     first.release()
     first.release()
     assert (gate.in_flight, first.held, second.held) == (1, False, True)
@@ -67,7 +67,7 @@ def test_permits_are_counted_and_given_back_once() -> None:
 
 def test_a_permit_comes_back_when_the_work_fails() -> None:
     gate = admission()
-    with pytest.raises(ZeroDivisionError), gate.admit(1):
+    with pytest.raises(ZeroDivisionError), gate.admit():
         raise ZeroDivisionError
     assert gate.in_flight == 0
 
@@ -105,7 +105,7 @@ def test_retry_after_follows_the_measured_service_time() -> None:
     gate = admission(permits=2, waiting=50)
     assert gate.retry_after_s == 1
     for _ in range(2):
-        gate.admit(1)
+        gate.admit()
     # Two at once in 4 s: one every 2 s.
     gate.served(4.0)
     assert gate.retry_after_s == 4
@@ -121,7 +121,7 @@ def test_what_cannot_be_served_in_its_time_is_refused() -> None:
     gate = admission(permits=2, waiting=50)
     gate.require_time(0.1)
     for _ in range(2):
-        gate.admit(1)
+        gate.admit()
     gate.require_time(0.1)
     gate.served(4.0)
     gate.wait(1)
@@ -134,7 +134,7 @@ def test_what_cannot_be_served_in_its_time_is_refused() -> None:
 
 def test_only_those_ahead_take_time() -> None:
     gate = admission(permits=1, waiting=50)
-    gate.admit(1)
+    gate.admit()
     gate.served(1.0)
     for _ in range(9):
         gate.wait(1, Lane.LONG)
@@ -152,7 +152,7 @@ def test_an_idle_model_has_time_for_anything() -> None:
 def test_retry_after_is_bounded_and_told() -> None:
     gate = admission(max_requests=1, permits=1)
     gate.served(500.0)
-    gate.admit(1)
+    gate.admit()
     gate.enter()
     with pytest.raises(Overloaded) as caught:
         gate.enter()
@@ -161,13 +161,13 @@ def test_retry_after_is_bounded_and_told() -> None:
 
 def test_long_files_leave_room_while_others_are_here() -> None:
     gate = Admission(AdmissionLimits(9, 4, 9, 60, long_permits=1))
-    gate.admit(1, Lane.LONG)
-    alone = gate.admit(1, Lane.LONG)
+    gate.admit(Lane.LONG)
+    alone = gate.admit(Lane.LONG)
     session = gate.attend()
     assert not gate.permit_is_free(Lane.LONG)
     session.release()
     assert gate.permit_is_free(Lane.LONG)
-    short = gate.admit(1)
+    short = gate.admit()
     assert not gate.permit_is_free(Lane.LONG)
     alone.release()
     assert not gate.permit_is_free(Lane.LONG)
@@ -178,9 +178,9 @@ def test_long_files_leave_room_while_others_are_here() -> None:
 def test_interim_results_do_not_wait_for_long_files() -> None:
     gate = Admission(AdmissionLimits(9, 4, 9, 60, interim_permits=1))
     for _ in range(3):
-        gate.admit(1, Lane.LONG)
+        gate.admit(Lane.LONG)
     assert gate.permit_is_free(Lane.INTERIM)
-    gate.admit(1, Lane.INTERIM)
+    gate.admit(Lane.INTERIM)
     assert not gate.permit_is_free(Lane.LIVE)
 
 
@@ -196,7 +196,7 @@ def test_a_permit_can_change_hands() -> None:
 
 def test_an_interim_result_needs_more_room_than_others() -> None:
     gate = Admission(AdmissionLimits(1, 4, 1, 60, interim_permits=1))
-    gate.admit(1, Lane.INTERIM)
+    gate.admit(Lane.INTERIM)
     with pytest.raises(Overloaded):
-        gate.admit(1, Lane.INTERIM)
+        gate.admit(Lane.INTERIM)
     assert (gate.permit_is_free(Lane.INTERIM), gate.permit_is_free(Lane.LIVE)) == (False, True)

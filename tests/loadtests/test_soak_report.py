@@ -38,7 +38,7 @@ def run(tmp_path: Path) -> Run:
     plan = Plan("tiny.en", "steady", 15, 1, 300, 5, tmp_path)
     findings = judge(evidence, THRESHOLDS)
     marks = {"warmup": START_S, "steady": START_S + 30}
-    return Run(plan, None, samples, marks, points, evidence, findings, ["a/b.py:3: +9.00 MiB"])
+    return Run(plan, None, samples, marks, evidence, findings, ["a/b.py:3: +9.00 MiB"])
 
 
 def test_a_report_is_one_page_that_needs_no_network(run: Run, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ AnyStrEnum = TypeVar("AnyStrEnum", bound=StrEnum)
 
 # What a refusal repeats of a client's own words.
 MAX_NAME_CHARS = 64
-_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+FLAG_WORDS = {"true": True, "1": True, "false": False, "0": False}
 IDENTIFIER = r"[A-Za-z0-9_.:-]{1,128}"
 
 
@@ -104,7 +104,7 @@ class Fields:
 
     def flag(self, name: str, default: bool) -> bool:
         """True or false."""
-        value = self._value(name, default, _FLAGS.__getitem__)
+        value = self._value(name, default, FLAG_WORDS.__getitem__)
         if not isinstance(value, bool):
             raise self.invalid(name, "it must be true or false")
         return value

@@ -12,12 +12,11 @@ from gateway.core.live.effects import Final
 from gateway.core.live.session_config import MAX_AUDIO_CONTEXT_MS, SessionConfig
 from gateway.core.segmenter import SegmenterConfig
 from gateway.core.stitching import added
+from gateway.core.wire.bounds import DECODING, MIN_TIMEOUT_S, Bounds
+from gateway.core.wire.caveats import filtered_to_wire, quality_to_wire
 from gateway.core.wire.fields import Fields
 from gateway.core.wire.stream_messages import MAX_SAMPLE_RATE_HZ, MAX_TEXT_CHARS, MIN_SAMPLE_RATE_HZ
 
-MAX_BEAM_SIZE = 10
-MAX_PATIENCE = 4.0
-MIN_TIMEOUT_S = 0.001
 MAX_PADDING_MS = 2_000
 MAX_AUDIO_CHARS = 2**31
 PCM16, OPUS = "pcm16", "opus"
@@ -115,13 +114,13 @@ def parse_posted(data: object, *, model: str, formats: Sequence[str], max_timeou
         audio_format=audio_format,
         sample_rate_hz=fields.integer("sample_rate", SAMPLE_RATE_HZ, low=MIN_SAMPLE_RATE_HZ, high=MAX_SAMPLE_RATE_HZ),
         options=_options(fields),
-        padding_ms=_integer(fields, "padding_ms", 0, MAX_PADDING_MS),
+        padding_ms=_integer(fields, "padding_ms", Bounds(0, MAX_PADDING_MS)),
         use_audio_context=_of_session(fields, "use_context_buffer", session_id, default=False),
         use_text_context=_of_session(fields, "use_text_context", session_id, default=session_id is not None),
         in_turn=fields.flag("condition_on_previous_text", False),
         filters=fields.choices("filters", frozenset(), Filter),
         quality=fields.flag("quality", False),
-        timeout_s=_number(fields, "timeout_s", MIN_TIMEOUT_S, max_timeout_s),
+        timeout_s=_number(fields, "timeout_s", Bounds(MIN_TIMEOUT_S, max_timeout_s)),
     )
 
 
@@ -155,10 +154,9 @@ def heard_to_wire(heard: Heard, posted: Posted, job_id: str) -> dict[str, Any]:
         "vad_segments": [[at * posted.sample_rate_hz // SAMPLE_RATE_HZ for at in span] for span in heard.spans],
     }
     if filtered := [each for final in heard.finals for each in final.filtered]:
-        told["filtered"] = [{"reason": each.reason, "text": each.text} for each in filtered]
+        told["filtered"] = filtered_to_wire(filtered)
     if posted.quality:
-        judged = quality(segments)
-        told["quality"] = {"level": judged.level.value, "reason_codes": list(judged.reason_codes)}
+        told["quality"] = quality_to_wire(quality(segments))
     return told
 
 
@@ -173,15 +171,15 @@ def _options(fields: Fields) -> DecodeOptions:
         language=_language(fields),
         task=fields.choice("task", Task.TRANSCRIBE),
         prompt=fields.text("prompt", None, max_chars=MAX_TEXT_CHARS),
-        beam_size=_integer(fields, "beam_size", 1, MAX_BEAM_SIZE),
-        patience=_number(fields, "patience", 1, MAX_PATIENCE),
-        temperature=_number(fields, "temperature", 0, 1),
+        beam_size=_integer(fields, "beam_size"),
+        patience=_number(fields, "patience"),
+        temperature=_number(fields, "temperature"),
         timestamps=True,
         word_timestamps=fields.flag("word_timestamps", False),
         language_probabilities=True,
-        no_speech_threshold=_number(fields, "no_speech_threshold", 0, 1),
-        log_prob_threshold=_number(fields, "log_prob_threshold", -100, 0),
-        compression_ratio_threshold=_number(fields, "compression_ratio_threshold", 0, 100),
+        no_speech_threshold=_number(fields, "no_speech_threshold"),
+        log_prob_threshold=_number(fields, "log_prob_threshold"),
+        compression_ratio_threshold=_number(fields, "compression_ratio_threshold"),
     )
 
 
@@ -199,11 +197,14 @@ def _of_session(fields: Fields, name: str, session_id: str | None, *, default: b
     return wanted
 
 
-def _number(fields: Fields, name: str, low: float, high: float) -> float | None:
-    return fields.number(name, low, low=low, high=high) if name in fields else None
+def _number(fields: Fields, name: str, bounds: Bounds | None = None) -> float | None:
+    bounds = bounds or DECODING[name]
+    return fields.number(name, bounds.low, low=bounds.low, high=bounds.high) if name in fields else None
 
 
-def _integer(fields: Fields, name: str, low: int, high: int) -> int | None:
+def _integer(fields: Fields, name: str, bounds: Bounds | None = None) -> int | None:
+    bounds = bounds or DECODING[name]
+    low, high = int(bounds.low), int(bounds.high)
     return fields.integer(name, low, low=low, high=high) if name in fields else None
 
 

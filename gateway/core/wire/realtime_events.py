@@ -17,6 +17,7 @@ from gateway.core.live.effects import (
     SpeechBegan,
     SpeechEnded,
 )
+from gateway.core.wire.caveats import filtered_to_wire
 from gateway.core.wire.realtime_messages import RealtimeOptions
 
 _TRANSCRIPTION = "conversation.item.input_audio_transcription"
@@ -128,7 +129,7 @@ class RealtimeEvents:
                 item.texts.append(item.gap + outcome.text if item.texts else outcome.text)
                 item.gap = "" if outcome.language in UNSPACED_LANGUAGES else " "
             item.audio_ms += outcome.end_ms - outcome.start_ms
-            item.filtered += [{"reason": each.reason, "text": each.text} for each in outcome.filtered]
+            item.filtered += filtered_to_wire(outcome.filtered)
         item.open.remove(outcome.index)
         item.said_of_first = ""
         return events + self._end_if_done(item)

@@ -22,6 +22,7 @@ from gateway.core.live.effects import (
 )
 from gateway.core.live.session_config import MAX_AUDIO_CONTEXT_MS, MAX_UTTERANCE_MS, SessionConfig
 from gateway.core.segmenter import SegmenterConfig
+from gateway.core.wire.caveats import filtered_to_wire, quality_to_wire
 from gateway.core.wire.fields import Fields
 
 MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ = 8_000, 48_000
@@ -225,9 +226,9 @@ def _final(final: Final) -> dict[str, Any]:
     if final.words is not None:
         told["words"] = [word_to_wire(word) for word in final.words]
     if final.filtered:
-        told["filtered"] = [{"reason": each.reason, "text": each.text} for each in final.filtered]
+        told["filtered"] = filtered_to_wire(final.filtered)
     if final.quality is not None:
-        told["quality"] = {"level": final.quality.level.value, "reason_codes": list(final.quality.reason_codes)}
+        told["quality"] = quality_to_wire(final.quality)
     return told
 
 

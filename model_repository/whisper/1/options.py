@@ -68,7 +68,7 @@ def parse_options(parameters: Mapping[str, object], *, multilingual: bool) -> Op
         language_probabilities=_flag(known, "language_probabilities"),
         no_speech_threshold=_number(known, "no_speech_threshold", 0.6, 0.0, 1.0),
         log_prob_threshold=_number(known, "log_prob_threshold", -1.0, -100.0, 0.0),
-        compression_ratio_threshold=_number(known, "compression_ratio_threshold", 2.4, 0.0, 1000.0),
+        compression_ratio_threshold=_number(known, "compression_ratio_threshold", 2.4, 0.0, 100.0),
         suppress_tokens=_token_list(known.pop("suppress_tokens", "-1")),
         full_window=_window(known.pop("window", "auto")),
         once=_flag(known, "once"),

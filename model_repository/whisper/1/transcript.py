@@ -67,9 +67,6 @@ def result_of(job: Job, hypothesis: Hypothesis | None, segments: list[dict[str, 
         "language": job.language or "en",
         "language_probability": job.language_probability if job.language else 0.0,
         "segments": segments,
-        "avg_logprob": hypothesis.avg_logprob if hypothesis else 0.0,
-        "no_speech_prob": hypothesis.no_speech_prob if hypothesis else 1.0,
-        "compression_ratio": hypothesis.compression_ratio if hypothesis else 0.0,
     }
     if hypothesis is None:
         result["filtered"] = {"reason": "too_quiet", "text": ""}
