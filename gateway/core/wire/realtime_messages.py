@@ -1,4 +1,4 @@
-"""The wire of /v1/realtime: OpenAI's client events as commands, a session's messages as OpenAI's server events."""
+"""The wire of /v1/realtime: OpenAI's client events as commands, and its session object."""
 
 from base64 import b64decode
 from collections.abc import Callable, Mapping
