@@ -104,5 +104,5 @@ lock: setup-dev ## resolve the dependencies again and write the hash locks
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --group dev pyproject.toml requirements/build.in -c requirements/run.txt -o requirements/dev.txt
 
 clean: ## remove the environment and what tools left; the cache of weights stays
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench-results
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage bench-results
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

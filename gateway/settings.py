@@ -88,7 +88,9 @@ class Settings:
     max_requests: int = _setting(64, "files that may be transcribed at once", low=1)
     permits: int = _setting(16, "utterances in Triton at once, of all requests", low=1)
     file_fan_out: int = _setting(
-        12, "utterances of one file at once; where there are several permits always fewer, so that others find one", low=1
+        12,
+        "utterances of one file at once; fewer than permits where those are several",
+        low=1,
     )
     long_file_after_s: float = _setting(
         60.0, "what comes later than this in a file lets everybody else go first", unit="seconds", low=0

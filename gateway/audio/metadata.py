@@ -30,6 +30,8 @@ _FLAC_LAST, _FLAC_STREAMINFO, _FLAC_PADDING = 0x80, 0, 1
 _CHUNK_HEAD_BYTES = 8
 _WAV_KEPT = (b"fmt ", b"data", b"ds64", b"fact", b"JUNK")
 _STREAMED_BYTES = (0, 0xFFFFFFFF)
+# How many bits of a sample mean something is no metadata, but FFmpeg takes it for the sample's width.
+_EXTENSIBLE_BYTES, _BITS_AT, _VALID_BITS_AT = 40, 22, 26
 
 _EBML = b"\x1aE\xdf\xa3"
 # SeekHead, Chapters, Tags, Attachments, Cues. No one's first byte is in another: they can't overlap.
@@ -120,9 +122,11 @@ def _wav_patches(file: BinaryIO, start: int) -> Iterator[tuple[int, bytes]]:
     order = ">" if magic == b"RIFX" else "<"
     data_bytes: int | None = None
     at = start + 12
-    while len(head := bytes_at(file, at, 24)) >= _CHUNK_HEAD_BYTES:
+    while len(head := bytes_at(file, at, 28)) >= _CHUNK_HEAD_BYTES:
         name, size = struct.unpack_from(f"{order}4sI", head)
         yield at, name if name in _WAV_KEPT else b"JUNK"
+        if name == b"fmt " and size >= _EXTENSIBLE_BYTES:
+            yield at + _VALID_BITS_AT, head[_BITS_AT : _BITS_AT + 2]
         if at == start + 12 and name == b"ds64":
             data_bytes = int.from_bytes(head[16:24], "little")
         elif name == b"data":

@@ -90,7 +90,7 @@ def _input(path: str) -> Iterator[BinaryIO]:
         return
     # A pipe has no length and can't be sent again.
     with tempfile.TemporaryFile() as copy:
-        shutil.copyfileobj(sys.stdin.buffer, copy)
+        shutil.copyfileobj(sources.piped(), copy)
         copy.seek(0)
         yield copy
 

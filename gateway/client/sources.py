@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from gateway.audio.decode import decode
 from gateway.client.tape import BYTES_PER_S, PIECE_BYTES
@@ -40,19 +40,25 @@ async def file(path: Path) -> AsyncIterator[bytes]:
             raise SetupError(f"{path}: {error}") from None
 
 
-async def standard_input() -> AsyncIterator[bytes]:
-    """Raw samples, as a recorder writes them to a pipe. Raises SetupError."""
+def piped() -> BinaryIO:
+    """The standard input. Raises SetupError where it is closed."""
     if sys.stdin is None:
         raise SetupError("there is no standard input: it is closed")
-    mode = os.fstat(sys.stdin.fileno()).st_mode
+    return sys.stdin.buffer
+
+
+async def standard_input() -> AsyncIterator[bytes]:
+    """Raw samples, as a recorder writes them to a pipe. Raises SetupError."""
+    pipe = piped()
+    mode = os.fstat(pipe.fileno()).st_mode
     if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or sys.stdin.isatty()):
         # Nothing else lets its reader wait.
-        while data := sys.stdin.buffer.read(BYTES_PER_S):
+        while data := pipe.read(BYTES_PER_S):
             yield data
         return
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
     while data := await reader.read(PIECE_BYTES):
         yield data
 

@@ -1,1 +1,1 @@
-"""The decisions: no network, thread, clock, randomness or log. Imports numpy, itself, and of the standard library what has none of these."""
+"""The decisions: no network, thread, clock, randomness or log. Imports numpy and what has none of these."""

@@ -203,3 +203,14 @@ def two_streams(first: Samples, second: Samples) -> bytes:
             frame.sample_rate = SAMPLE_RATE_HZ
             written.mux([*stream.encode(frame), *stream.encode(None)])
     return file.getvalue()
+
+
+@pytest.mark.parametrize(("bits", "valid_bits"), [(32, 32), (32, 24), (32, 20), (24, 20), (16, 12), (32, 0)])
+def test_a_wav_sample_is_as_wide_as_it_is(bits: int, valid_bits: int) -> None:
+    """Recorders of 24 bits often write 32."""
+    sound = speech("weather")
+    data = b"".join((int(sample) << bits - 16).to_bytes(bits // 8, "little", signed=True) for sample in sound)
+    layout = struct.pack("<HHIIHH", 0xFFFE, 1, SAMPLE_RATE_HZ, SAMPLE_RATE_HZ * bits // 8, bits // 8, bits)
+    layout += struct.pack("<HHI", 22, valid_bits, 4) + bytes.fromhex("0100000000001000800000aa00389b71")
+    chunks = b"WAVEfmt " + struct.pack("<I", len(layout)) + layout + b"data" + struct.pack("<I", len(data)) + data
+    np.testing.assert_array_equal(decoded(b"RIFF" + struct.pack("<I", len(chunks)) + chunks), sound)

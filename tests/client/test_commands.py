@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.__main__ import main
 from gateway.client.commands import _output
 from gateway.embedded.report import SetupError
 
@@ -44,3 +45,12 @@ def test_a_terminal_need_not_know_every_letter(monkeypatch: pytest.MonkeyPatch) 
         out.write("да…ß")
         out.flush()
     assert raw.getvalue().decode("latin-1") == "???ß"
+
+
+@pytest.mark.parametrize("command", ["transcribe", "stream"])
+def test_a_closed_standard_input_is_told(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    assert main([command, "-"]) == 1
+    assert "there is no standard input" in capsys.readouterr().err
