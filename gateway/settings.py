@@ -98,8 +98,10 @@ class Settings:
     long_file_permits: int = _setting(
         2, "utterances of long files in Triton at once while others are served; a GPU takes more", low=1
     )
-    max_waiting_utterances: int = _setting(512, "utterances that wait for a permit", low=1)
-    max_waiting_audio_s: float = _setting(3600.0, "audio that waits for a permit", unit="seconds", low=1)
+    max_waiting_utterances: int = _setting(512, "utterances waiting for a permit at which no more are let in", low=1)
+    max_waiting_audio_s: float = _setting(
+        3600.0, "audio waiting for a permit at which no more is let in", unit="seconds", low=1
+    )
     decode_threads: int = _setting(2, "threads that decode files", low=1, high=64)
 
     file_vad: str = _setting("webrtc", "voice activity detection of files; none cuts by length alone", choices=VADS)

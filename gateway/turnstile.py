@@ -14,7 +14,7 @@ _Place: TypeAlias = tuple[asyncio.Future[Permit], float]
 class Turnstile:
     """The waiting lines in front of an Admission, in the order of their lanes.
 
-    The admission bounds them; of interim results each live session has one at most.
+    The admission's door bounds them; of interim results each live session has one at most.
     """
 
     def __init__(self, admission: Admission) -> None:
@@ -23,7 +23,7 @@ class Turnstile:
 
     @asynccontextmanager
     async def permit(self, audio_s: float, lane: Lane = Lane.FILE) -> AsyncIterator[Permit]:
-        """Holds a permit for one utterance, after waiting for it. Raises Overloaded when too many wait.
+        """Holds a permit for one utterance, after waiting for it.
 
         An interim result does not count among those who wait, and gives up with Overloaded when it waited too long. Of
         several the shortest goes first: it costs least, and its speaker has seen nothing yet.

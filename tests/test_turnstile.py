@@ -81,17 +81,6 @@ async def test_a_cancelled_head_does_not_stop_the_line() -> None:
     assert (line.admission.in_flight, line.admission.waiting) == (0, 0)
 
 
-async def test_the_line_is_bounded() -> None:
-    line, leave = Line(waiting=1), asyncio.Event()
-    tasks = [asyncio.create_task(line.come(name, leave)) for name in "ab"]
-    await turns()
-    with pytest.raises(Overloaded):
-        await line.come("c", leave)
-    leave.set()
-    await asyncio.wait(tasks)
-    assert line.admission.in_flight == 0
-
-
 async def through(line: Line, lane: Lane, name: str, leave: asyncio.Event, *, audio_s: float = 1.0) -> None:
     async with line.turnstile.permit(audio_s, lane):
         line.through.append(name)

@@ -93,10 +93,9 @@ class Admission:
         self.requests = 0
         self._requests_of: Counter[str] = Counter()
         self.sessions = 0
-        self.waiting = 0
-        self.waiting_audio_s = 0.0
         self._in_flight = dict.fromkeys(Lane, 0)
         self._waiting = dict.fromkeys(Lane, 0)
+        self._waiting_audio_s = dict.fromkeys(Lane, 0.0)
         self._interval_s: float | None = None
 
     @property
@@ -105,19 +104,27 @@ class Admission:
         return sum(self._in_flight.values())
 
     @property
+    def waiting(self) -> int:
+        """Utterances that wait for a permit."""
+        return sum(self._waiting.values())
+
+    @property
+    def waiting_audio_s(self) -> float:
+        """How much audio they are."""
+        return sum(self._waiting_audio_s.values())
+
+    @property
     def full(self) -> str | None:
         """Why `arrive` would refuse, or None."""
         if self.uploads >= self.limits.max_uploads:
             return "too many uploads are in progress"
         return self._crowded
 
-    @property
-    def congested(self) -> str | None:
-        """Why nobody who brings more audio should come in, or None."""
-        if (
-            self.waiting >= self.limits.max_waiting_utterances
-            or self.waiting_audio_s >= self.limits.max_waiting_audio_s
-        ):
+    def congested(self, lane: Lane) -> str | None:
+        """Why nobody who brings more audio of `lane` should come in, or None: what goes before it is too much."""
+        waiting = sum(self._waiting[one] for one in _up_to(lane))
+        audio_s = sum(self._waiting_audio_s[one] for one in _up_to(lane))
+        if waiting >= self.limits.max_waiting_utterances or audio_s >= self.limits.max_waiting_audio_s:
             return "too much audio is waiting for the model"
         return None
 
@@ -125,7 +132,7 @@ class Admission:
     def _crowded(self) -> str | None:
         if self.requests >= self.limits.max_requests:
             return "too many requests are in progress"
-        return self.congested
+        return self.congested(Lane.LONG)
 
     def permit_is_free(self, lane: Lane = Lane.FILE) -> bool:
         """Whether `admit` would give a permit."""
@@ -145,7 +152,7 @@ class Admission:
 
     def require_time(self, budget_s: float, lane: Lane = Lane.FILE) -> None:
         """Raises Overloaded when an utterance that comes now would probably not be answered within `budget_s`."""
-        ahead = self.in_flight + sum(self._waiting[one] for one in Lane if one.value <= lane.value)
+        ahead = self.in_flight + sum(self._waiting[one] for one in _up_to(lane))
         if ahead >= self.limits.permits and _MARGIN * (ahead + 1) * (self._interval_s or 0.0) > budget_s:
             raise self.overloaded("what waits already takes longer than this request may")
 
@@ -193,15 +200,13 @@ class Admission:
         return Permit(self._part)
 
     def wait(self, audio_s: float, lane: Lane = Lane.FILE) -> Permit:
-        """A place among those who wait for a permit. Raises Overloaded when too many wait.
+        """A place among those who wait for a permit.
 
-        The limit on waiting audio acts at the door alone: a request that is inside should not fail half-way for it.
+        The limits on them act at the door alone: who is inside should not fail half-way. So there are never more than
+        those limits, and what all requests and sessions inside may ask at once.
         """
-        if self.waiting >= self.limits.max_waiting_utterances:
-            raise self.overloaded("too many utterances are waiting for the model")
-        self.waiting += 1
-        self.waiting_audio_s += audio_s
         self._waiting[lane] += 1
+        self._waiting_audio_s[lane] += audio_s
         return Permit(lambda: self._stop_waiting(audio_s, lane))
 
     def served(self, elapsed_s: float) -> None:
@@ -236,7 +241,11 @@ class Admission:
         self._in_flight[lane] -= 1
 
     def _stop_waiting(self, audio_s: float, lane: Lane) -> None:
-        self.waiting -= 1
         self._waiting[lane] -= 1
         # Sums of floats drift; nobody waiting is exactly no audio.
-        self.waiting_audio_s = self.waiting_audio_s - audio_s if self.waiting else 0.0
+        self._waiting_audio_s[lane] = self._waiting_audio_s[lane] - audio_s if self._waiting[lane] else 0.0
+
+
+def _up_to(lane: Lane) -> list[Lane]:
+    """What goes before `lane`, and itself."""
+    return [one for one in Lane if one.value <= lane.value]

@@ -16,6 +16,10 @@ class Sign(StrEnum):
     UNREACHABLE = "unreachable"
 
 
+# A model with one of these has a process, which can be asked.
+_THERE = (Sign.ALIVE, Sign.LATE, Sign.FAILS)
+
+
 class Step(StrEnum):
     """What to do about it. HEAL is unload and load: Triton takes a load alone for done where a dead model is loaded."""
 
@@ -58,11 +62,16 @@ class Recovery:
         if sign is Sign.ALIVE:
             self._pause_s = self._limits.min_pause_s
 
+    def renewed(self) -> None:
+        """There is another process, or there will be: what canaries found says nothing of it."""
+        self._failures = 0
+        self._late_since_s = None
+
     def decide(self, sign: Sign, *, wanted: bool, now_s: float) -> Step:
         """The step for the process as it is seen now. One that nobody wants loaded is left alone while it is absent."""
         if now_s < self._not_before_s:
             return Step.WATCH
-        if sign is Sign.DEAD or (sign in (Sign.ALIVE, Sign.LATE) and self._useless(now_s)):
+        if sign is Sign.DEAD or (sign in _THERE and self._useless(now_s)):
             return Step.HEAL
         return Step.LOAD if sign is Sign.ABSENT and wanted else Step.WATCH
 
@@ -70,8 +79,7 @@ class Recovery:
         """A step was taken. What was loaded still has to pass a canary; until then it counts as failed."""
         self._not_before_s = now_s + (self._limits.min_pause_s if loaded else self._pause_s)
         self._pause_s = min(self._limits.max_pause_s, 2 * self._pause_s)
-        self._failures = 0
-        self._late_since_s = None
+        self.renewed()
 
     def _useless(self, now_s: float) -> bool:
         late_s = 0.0 if self._late_since_s is None else now_s - self._late_since_s

@@ -39,9 +39,11 @@ class BoundedLog:
         """Appends. A full disk loses log lines, not the server."""
         with contextlib.suppress(OSError):
             if self._file.tell() + len(data) > self._max_bytes:
-                self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+                with contextlib.suppress(FileNotFoundError):  # moved before, when there was no room for another file
+                    self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+                fresh = self._path.open("ab", buffering=0)
                 self._file.close()
-                self._file = self._path.open("ab", buffering=0)
+                self._file = fresh
             self._file.write(data)
 
 

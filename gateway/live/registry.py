@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from gateway.core.admission import Admission, Permit
+from gateway.core.admission import Admission, Lane, Permit
 from gateway.core.errors import BadRequest, NotFound, QuotaExceeded, ShuttingDown, TritoneError, Unauthorized
 from gateway.core.live.session_config import SessionConfig
 from gateway.live.presence import Attendance, Identity
@@ -58,7 +58,7 @@ class Registry:
     def admit(self, caller: str) -> Permit:
         """A seat for a session to come. Raises Overloaded, QuotaExceeded."""
         try:
-            if reason := self._admission.congested:
+            if reason := self._admission.congested(Lane.LIVE):
                 raise self._admission.overloaded(reason)
             if self.seats >= self.limits.max_sessions:
                 raise self._admission.overloaded("too many live sessions are open")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from gateway.core.balance import Balance, Load
 from gateway.core.deadline import Deadline
-from gateway.core.errors import ModelUnavailable, NotFound, TritoneError
+from gateway.core.errors import ModelFailed, ModelUnavailable, NotFound, Overloaded, TritoneError
 from gateway.ports import Transcriber
 from gateway.telemetry import Telemetry
 from gateway.triton.addresses import Directory, Place
@@ -152,11 +152,12 @@ class Fleet:
         able = [one for one in self.endpoints if model in one.warden.models and not one.warden.health(model).refusal]
         if not able:
             raise self._unavailable(model)
-        endpoint = self._balance.take(able)
+        endpoint = self._balance.take(able, now_s=time.monotonic())
         endpoint.settle()
         in_flight = self._telemetry.endpoint_in_flight.labels(endpoint.address)
         in_flight.inc()
         health = endpoint.warden.health(model)
+        served: bool | None = None
         try:
             async with health.attending():
                 try:
@@ -164,11 +165,13 @@ class Fleet:
                 except TritoneError as error:
                     # Not what is given up: whoever does that has judged the model already.
                     health.failed(error)
+                    served = False if isinstance(error, ModelFailed | Overloaded) else None
                     raise
             health.answered()
+            served = True
         finally:
             in_flight.dec()
-            self._balance.give_back(endpoint)
+            self._balance.give_back(endpoint, served=served, now_s=time.monotonic())
             endpoint.settle()
 
     async def load(self, model: str) -> None:

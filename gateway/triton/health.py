@@ -14,6 +14,8 @@ from gateway.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
 
+# Longer ones say nothing of the next: somebody unloaded it, or had to come and mend something.
+_LONGEST_RECOVERY_S = 60.0
 NOT_LOADED = "the model is not loaded"
 _GONE = "The model can't be reached at the moment."
 
@@ -141,7 +143,7 @@ class ModelHealth:
         """The canary came back. Lets requests in unless something else has failed meanwhile."""
         open_s = self._breaker.open_since(time.monotonic())
         if self._breaker.passed():
-            if self._answered_at_s > 0:
+            if self._answered_at_s > 0 and open_s <= _LONGEST_RECOVERY_S:
                 self._recovery_s = open_s
             logger.info("the model answers", extra={"fields": self._named | {"after_s": round(open_s, 1)}})
             self._telemetry.model_ready.labels(self._endpoint, self.model).set(1)

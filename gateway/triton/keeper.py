@@ -8,12 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.core.deadline import Deadline
 from gateway.core.errors import DeadlineExceeded, ModelUnavailable, Overloaded, TritoneError
 from gateway.core.recovery import Recovery, RecoveryLimits, Recycling, Sign, Step
 from gateway.telemetry import Telemetry
-from gateway.triton.control import LOADING, UNAVAILABLE, Control
+from gateway.triton.control import LOADING, READY, Control
 from gateway.triton.health import NOT_LOADED, Changes, HealthLimits, ModelHealth
+from gateway.triton.orders import Orders, within
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,6 @@ _RETRY_S: Final = 0.25
 _PULSE_TIMEOUT_S: Final = 3.0
 # Requests that a dead process took with it keep Triton unloading it for ever, and a new one is loaded beside it.
 _UNLOAD_PATIENCE_S: Final = 0.5
-_UNLOAD_POLL_S: Final = 0.05
 _FIRST_GUESS_S: Final = 5.0
 
 _REASONS: Final = {
@@ -77,8 +76,7 @@ class Keeper:
         self._absent = False
         self._leftovers = 0
         self._canary_due = asyncio.Event()
-        # One change of what is loaded at a time; whoever does not hold it leaves the process alone.
-        self._control = asyncio.Lock()
+        self._orders = Orders(model, triton, timeout_s=limits.load_timeout_s)
 
     @property
     def idle(self) -> bool:
@@ -99,21 +97,26 @@ class Keeper:
 
     async def look(self) -> None:
         """Feels the pulse, and does what the recovery decides."""
-        felt_at_s = time.monotonic()
-        sign = await self._triton.pulse(self.model, deadline=_within(_PULSE_TIMEOUT_S))
-        if sign is Sign.ABSENT and await self._state() == LOADING:
+        felt_at_s, before = time.monotonic(), self._orders.turns
+        sign = await self._triton.pulse(self.model, deadline=within(_PULSE_TIMEOUT_S))
+        if sign is Sign.ABSENT and await self._orders.state() == LOADING:
             sign = Sign.LOADING
+        if before != self._orders.turns:
+            # That may have been another process; who waits for the answer of a dead one is told with the next canary.
+            self._was_away = self._was_away or sign is Sign.DEAD
+            return
         self._absent = sign is Sign.ABSENT
         if sign in _REASONS:
             self.health.trip(_REASONS[sign])
             self._was_away = self._was_away or sign is not Sign.UNREACHABLE
+            self._recovery.renewed()
         else:
             self._note_life(sign, time.monotonic() - felt_at_s)
         if sign is Sign.DEAD:
             self.health.give_up()
         step = self._recovery.decide(sign, wanted=self._wanted, now_s=time.monotonic())
-        if step is not Step.WATCH and self._limits.heals and not self._control.locked():
-            async with self._control:
+        if step is not Step.WATCH and self._limits.heals and not self._orders.under_way:
+            async with self._orders.giving():
                 await self._restore(step, sign)
 
     async def ask(self) -> None:
@@ -123,7 +126,7 @@ class Keeper:
         self.health.probe()
         try:
             async with self.health.attending():
-                await self._triton.canary(self.model, deadline=_within(self._limits.canary_timeout_s))
+                await self._triton.canary(self.model, deadline=within(self._limits.canary_timeout_s))
         except Overloaded:
             # A full queue is a model at work; real answers or their absence tell the rest.
             self._telemetry.canaries.labels(self._triton.address, "overloaded").inc()
@@ -138,25 +141,40 @@ class Keeper:
         """Loads the model at an operator's wish; a loaded one stays. Raises ModelUnavailable."""
         self._wanted = True
         self.health.loaded(wanted=True)
-        async with self._control:
-            await self._triton.load(self.model, deadline=_within(self._limits.load_timeout_s))
+        async with self._orders.giving():
+            await self._orders.load()
             self._renewed()
-        await self.health.available(_within(self._limits.load_timeout_s), wait_s=self._limits.canary_timeout_s)
+        await self._in_service()
+
+    async def reload(self) -> None:
+        """A fresh process at an operator's wish, without a pause where the model serves. Raises ModelUnavailable."""
+        if not self.health.refusal:
+            await self.replace("operator")
+            return
+        self._wanted = True
+        self.health.loaded(wanted=True)
+        async with self._orders.giving():
+            # Triton takes a load for done where a broken model is loaded.
+            step = Step.HEAL if await self._orders.state() == READY else Step.LOAD
+            self.health.give_up()
+            await self._load_afresh(step)
+            self._renewed()
+        await self._in_service()
 
     async def unload(self) -> None:
         """Unloads the model at an operator's wish, after what it has been asked. Raises ModelUnavailable."""
         self._wanted = False
         self.health.loaded(wanted=False)
-        async with self._control:
+        async with self._orders.giving():
             # Whoever wants it back does not wait for a dead process, which Triton goes on unloading for ever.
-            await self._unload(patience_s=self._limits.load_timeout_s, ends=lambda: self._wanted)
+            await self._orders.unload(ends=lambda: self._wanted)
 
     async def replace(self, why: str) -> None:
         """A fresh process takes the place of this one, which answers what it was asked. Raises ModelUnavailable."""
-        async with self._control:
+        async with self._orders.giving():
             logger.warning("replacing the model's process", extra={"fields": self._named | {"reason": why}})
             try:
-                await self._triton.replace(self.model, deadline=_within(self._limits.load_timeout_s))
+                await self._orders.replace()
             except TritoneError as error:
                 self._telemetry.replacements.labels(self._triton.address, self.model, why, error.reason).inc()
                 raise
@@ -168,6 +186,7 @@ class Keeper:
     def _renewed(self) -> None:
         """There is a fresh process, or there will be, whose size nobody has seen."""
         self._recycling.started(now_s=time.monotonic())
+        self._recovery.renewed()
         self.resident_bytes = None
         self._telemetry.resident_bytes.remove_by_labels({"endpoint": self._triton.address, "model": self.model})
 
@@ -176,9 +195,13 @@ class Keeper:
         self.resident_bytes = resident_bytes
         self._telemetry.resident_bytes.labels(self._triton.address, self.model).set(resident_bytes)
         due = self._recycling.due(resident_bytes, now_s=time.monotonic())
-        if due and self._limits.heals and self.health.problem is None:
+        # Who waited for another order would find another process.
+        if due and self._limits.heals and self.health.problem is None and not self._orders.under_way:
             with suppress(TritoneError):
                 await self.replace("memory")
+
+    async def _in_service(self) -> None:
+        await self.health.available(within(self._limits.load_timeout_s), wait_s=self._limits.canary_timeout_s)
 
     async def _feel_pulses(self) -> None:
         while True:
@@ -204,7 +227,7 @@ class Keeper:
             # Whoever still waits was heard by a process that is no more, whoever replaced it.
             self.health.give_up()
             self._was_away = False
-        if self.health.unloaded and not self._control.locked():
+        if self.health.unloaded and not self._orders.under_way:
             # Not by us: Triton was restarted, or another operator was there.
             self._wanted = True
             self.health.loaded(wanted=True)
@@ -251,37 +274,13 @@ class Keeper:
             # What is taken away here is brought back, however often that fails.
             self._wanted = True
             try:
-                self._leftovers += not await self._unload(patience_s=_UNLOAD_PATIENCE_S)
+                self._leftovers += not await self._orders.unload(patience_s=_UNLOAD_PATIENCE_S)
             except DeadlineExceeded:
                 # Whoever does not even take an order is not healed by more of them.
                 self._leftovers = self._limits.max_leftovers
                 raise
-        await self._triton.load(self.model, deadline=_within(self._limits.load_timeout_s))
-
-    async def _unload(self, *, patience_s: float, ends: Callable[[], bool] = lambda: False) -> bool:
-        """Whether it is gone within the time given, or before there `ends` the patience."""
-        await self._triton.unload(self.model, deadline=_within(self._limits.load_timeout_s))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(patience_s):
-                # Triton tells of the end in its index alone.
-                while not ends():
-                    if await self._state() == UNAVAILABLE:
-                        return True
-                    await asyncio.sleep(_UNLOAD_POLL_S)
-        return False
+        await self._orders.load()
 
     @property
     def _named(self) -> dict[str, object]:
         return {"model": self.model, "endpoint": self._triton.address}
-
-    async def _state(self) -> str:
-        """The model's state in Triton's index; what can't be asked for is not there."""
-        with suppress(TritoneError):
-            for entry in await self._triton.index(deadline=_within(_PULSE_TIMEOUT_S)):
-                if entry.name == self.model:
-                    return entry.state
-        return UNAVAILABLE
-
-
-def _within(budget_s: float) -> Deadline:
-    return Deadline.after(budget_s, now_s=time.monotonic())

@@ -93,8 +93,8 @@ class Warden:
 
     async def reload(self, model: str) -> None:
         """Loads a model afresh, without a pause in its service. Raises NotFound, ModelUnavailable."""
-        if model in self._keepers and not self.health(model).refusal:
-            await self.keeper(model).replace("operator")
+        if model in self._keepers:
+            await self.keeper(model).reload()
         else:
             await self.load(model)
 

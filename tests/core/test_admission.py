@@ -72,24 +72,29 @@ def test_a_permit_comes_back_when_the_work_fails() -> None:
     assert gate.in_flight == 0
 
 
-def test_those_who_wait_are_bounded_in_number() -> None:
-    gate = admission(waiting=2)
-    gate.wait(10)
-    place = gate.wait(10)
-    with pytest.raises(Overloaded):
-        gate.wait(10)
-    place.release()
-    assert (gate.waiting, gate.waiting_audio_s) == (1, 10)
-
-
-def test_waiting_audio_closes_the_door_but_not_on_those_inside() -> None:
-    gate = admission(waiting=9, audio_s=20)
-    gate.wait(20)
+@pytest.mark.parametrize(("waiting", "audio_s"), [(2, 1000), (9, 20)])
+def test_who_waits_closes_the_door_but_not_on_those_inside(waiting: int, audio_s: float) -> None:
+    gate = admission(waiting=waiting, audio_s=audio_s)
+    places = [gate.wait(10), gate.wait(10)]
     assert gate.full == "too much audio is waiting for the model"
     for refused in (gate.arrive, gate.enter):
         with pytest.raises(Overloaded):
             refused()
-    gate.wait(20)
+    places.append(gate.wait(20))
+    assert (gate.waiting, gate.waiting_audio_s) == (3, 40)
+    for place in places:
+        place.release()
+    assert gate.full is None
+
+
+def test_long_files_that_wait_keep_nobody_out_who_talks() -> None:
+    gate = admission(waiting=2)
+    gate.wait(10, Lane.LONG)
+    gate.wait(10, Lane.LONG)
+    assert gate.congested(Lane.LIVE) is None
+    gate.wait(10, Lane.LIVE)
+    gate.wait(10, Lane.LIVE)
+    assert gate.congested(Lane.LIVE)
 
 
 def test_no_waiters_are_exactly_no_audio() -> None:

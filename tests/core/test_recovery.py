@@ -49,6 +49,23 @@ def test_a_model_that_is_late_gets_the_time_to_end_itself() -> None:
     assert decided(recovery, Sign.LATE, now_s=113.0) is Step.WATCH
 
 
+def test_a_model_whose_every_answer_is_unusable_is_healed() -> None:
+    recovery = Recovery(LIMITS)
+    for _ in range(3):
+        assert decided(recovery, Sign.FAILS) is Step.WATCH
+        recovery.canary(Sign.FAILS, now_s=0.0)
+    assert decided(recovery, Sign.FAILS) is Step.HEAL
+
+
+def test_what_was_found_says_nothing_of_the_next_process() -> None:
+    recovery = Recovery(LIMITS)
+    for sign in (Sign.LATE, Sign.FAILS, Sign.FAILS):
+        recovery.canary(sign, now_s=0.0)
+    recovery.canary(Sign.LATE, now_s=0.0)
+    recovery.renewed()
+    assert decided(recovery, Sign.ALIVE, now_s=1000.0) is Step.WATCH
+
+
 def test_attempts_that_fail_come_ever_more_seldom() -> None:
     recovery, now_s, pauses = Recovery(LIMITS), 0.0, []
     for _ in range(5):

@@ -1,6 +1,7 @@
 """The supervisor with small children instead of Triton: nothing outlives it, whoever is killed."""
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from gateway.embedded.supervisor import BoundedLog
 from tests.embedded.leftovers import regions_of, wait_until_gone
@@ -189,3 +192,18 @@ def test_the_log_keeps_the_newest_lines_in_at_most_two_files(tmp_path: Path) -> 
     assert sorted(file.name for file in tmp_path.iterdir()) == ["triton.log", "triton.log.1"]
     assert all(file.stat().st_size <= 100 for file in tmp_path.iterdir())
     assert path.read_text().endswith("line 0039\n")
+
+
+def test_no_room_for_another_log_costs_lines_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = BoundedLog(tmp_path / "triton.log", max_bytes=16)
+    log.write(b"the first line\n")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", full)
+    for _ in range(3):
+        log.write(b"lost\n")
+    monkeypatch.undo()
+    log.write(b"the next line\n")
+    assert (tmp_path / "triton.log").read_text() == "the next line\n"

@@ -114,6 +114,20 @@ async def test_one_that_fails_is_left_out_until_a_canary_came_back() -> None:
     assert len(a.requests) == 2
 
 
+@pytest.mark.parametrize("error", [errors.ModelFailed("no memory"), errors.Overloaded("full")])
+async def test_one_that_fails_at_once_is_not_asked_the_most(error: errors.TritoneError) -> None:
+    tritons = Tritons("a:1", "b:1")
+    fleet = await tritons.checked()
+    a, b = tritons.by_address.values()
+    a.error = error
+    b.gate.clear()
+    asked = [asyncio.create_task(ask(fleet)) for _ in range(20)]
+    await eventually(lambda: len(a.requests) + len(b.requests) == 20)
+    b.gate.set()
+    await asyncio.gather(*asked, return_exceptions=True)
+    assert 0 < len(a.requests) <= 5
+
+
 async def test_when_all_fail_that_is_told_of_each() -> None:
     tritons = Tritons("a:1", "b:1")
     fleet = await tritons.checked()

@@ -132,3 +132,14 @@ async def test_who_should_come_back_is_told_when_by_the_last_recovery() -> None:
     health.probe()
     health.passed()
     assert health.retry_after_s == 1.0
+
+
+async def test_who_should_come_back_is_not_told_of_an_outage_of_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    health = healthy(recovery_s=4.0)
+    health.failed(GONE)
+    hours_later_s = time.monotonic() + 4 * 3600
+    monkeypatch.setattr(time, "monotonic", lambda: hours_later_s)
+    health.probe()
+    health.passed()
+    health.failed(GONE)
+    assert health.retry_after_s == 4.0

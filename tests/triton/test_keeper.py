@@ -1,6 +1,4 @@
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -8,44 +6,15 @@ import pytest
 from gateway.core import errors
 from gateway.core.deadline import Deadline
 from gateway.core.recovery import RecoveryLimits, Sign
-from gateway.telemetry import Telemetry
-from gateway.triton.health import Changes
 from gateway.triton.keeper import Keeper
-from tests.fakes import FakeTranscriber, warden_limits
+from tests.fakes import FakeTranscriber
 from tests.serving import eventually
+from tests.triton.conftest import keeper_of, running
 
 BUSY = errors.Overloaded("full")
 LATE = errors.DeadlineExceeded("late")
 GONE = errors.ModelUnavailable("gone")
 NONSENSE = errors.ModelFailed("wrong")
-
-
-def keeper_of(backend: FakeTranscriber, *, wanted: bool = True, **limits: Any) -> Keeper:
-    return Keeper("base", backend, Telemetry(), warden_limits(**limits).keeper, Changes(), wanted=wanted)
-
-
-@pytest.fixture
-def backend() -> FakeTranscriber:
-    return FakeTranscriber()
-
-
-@pytest.fixture
-async def keeper(backend: FakeTranscriber) -> Keeper:
-    keeper = keeper_of(backend)
-    await keeper.check()
-    assert keeper.health.problem is None
-    return keeper
-
-
-@asynccontextmanager
-async def running(keeper: Keeper) -> AsyncIterator[None]:
-    task = asyncio.create_task(keeper.run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-    assert task.cancelled()
 
 
 async def test_real_answers_spare_the_canary(backend: FakeTranscriber, keeper: Keeper) -> None:
@@ -148,24 +117,6 @@ async def test_what_a_heal_took_away_is_brought_back_whoever_loaded_it(backend: 
     assert backend.orders[-1] == ("load", "base")
 
 
-async def test_a_load_does_not_wait_for_an_unload_without_an_end(
-    backend: FakeTranscriber, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keeper = keeper_of(backend, load_timeout_s=600.0)
-    await keeper.check()
-
-    async def unload(model: str, *, deadline: Deadline) -> None:
-        backend.orders.append(("unload", model))
-
-    monkeypatch.setattr(backend, "unload", unload)
-    unloading = asyncio.create_task(keeper.unload())
-    await eventually(lambda: ("unload", "base") in backend.orders)
-    async with running(keeper), asyncio.timeout(10):
-        await keeper.load()
-    await unloading
-    assert backend.orders == [("unload", "base"), ("load", "base")]
-
-
 async def test_a_model_that_answers_nonsense_is_healed(backend: FakeTranscriber, keeper: Keeper) -> None:
     backend.canary_error = NONSENSE
     keeper.health.failed(NONSENSE)
@@ -251,46 +202,6 @@ async def test_a_replacement_that_fails_leaves_the_old_process_in_service(
     assert (backend.orders, keeper.health.problem) == ([("replace", "base")], None)
 
 
-async def test_what_an_operator_unloads_stays_unloaded_until_it_is_loaded(
-    backend: FakeTranscriber, keeper: Keeper
-) -> None:
-    await keeper.unload()
-    await keeper.check()
-    assert (backend.orders, keeper.health.problem) == ([("unload", "base")], "the model is not loaded")
-    async with running(keeper):
-        await keeper.load()
-        assert keeper.health.problem is None
-    assert backend.orders[1:] == [("load", "base")]
-
-
-async def test_what_somebody_else_loads_again_is_served_again(backend: FakeTranscriber, keeper: Keeper) -> None:
-    await keeper.unload()
-    backend.models = ("base",)
-    await keeper.check()
-    assert (keeper.health.unloaded, keeper.health.problem) == (False, None)
-    assert backend.orders == [("unload", "base")]
-    backend.models = ()
-    await keeper.check()
-    assert backend.orders == [("unload", "base"), ("load", "base")]
-
-
-async def test_nothing_is_healed_while_an_operator_replaces_it(backend: FakeTranscriber, keeper: Keeper) -> None:
-    release = asyncio.Event()
-
-    async def slow(model: str, *, deadline: Deadline) -> None:
-        backend.orders.append(("replace", model))
-        await release.wait()
-
-    backend.replace = slow  # type: ignore[method-assign]  # held to look in between
-    replacing = asyncio.create_task(keeper.replace("operator"))
-    await eventually(lambda: bool(backend.orders))
-    backend.sign = Sign.DEAD
-    await keeper.check()
-    assert (backend.orders, keeper.health.problem) == ([("replace", "base")], "the model's process is gone")
-    release.set()
-    await replacing
-
-
 async def test_a_triton_of_our_own_that_takes_no_order_is_started_afresh(backend: FakeTranscriber) -> None:
     restarts: list[str] = []
 
@@ -322,3 +233,23 @@ async def test_a_triton_of_our_own_is_started_afresh_when_too_much_was_left_in_i
         await keeper.check()
     assert backend.orders == [("unload", "base"), ("load", "base")] * 2
     assert restarts == ["restart"]
+
+
+async def test_a_long_absence_says_nothing_of_the_model_that_is_back(backend: FakeTranscriber) -> None:
+    keeper = keeper_of(backend, recovery=RecoveryLimits(late_s=1e-9))
+    await keeper.check()
+    backend.canary_error = LATE
+    keeper.health.failed(LATE)
+    await keeper.check()
+    backend.canary_error = None
+    for sign in (Sign.UNREACHABLE, Sign.ALIVE):
+        backend.sign = sign
+        await keeper.check()
+    assert (backend.orders, keeper.health.problem) == ([], None)
+
+
+async def test_a_model_whose_pulse_fails_too_is_healed(backend: FakeTranscriber, keeper: Keeper) -> None:
+    backend.sign, backend.canary_error = Sign.FAILS, NONSENSE
+    for _ in range(4):
+        await keeper.check()
+    assert backend.orders == [("unload", "base"), ("load", "base")]
