@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias, TypeVar
 
 from gateway.core.admission import Admission, Lane, Permit
-from gateway.core.audio import DecodeOptions, Transcript, Utterance
+from gateway.core.audio import DecodeOptions, Quiet, Transcript, Utterance
 from gateway.core.deadline import Deadline
 from gateway.core.errors import ModelUnavailable, TritoneError
 from gateway.core.filters import Filter, without_filtered
@@ -32,8 +32,8 @@ class Cuts(Protocol):
 
     duration_s: float
 
-    def next_utterance(self) -> Utterance | None:
-        """The next one, None at the end. Raises BadAudio, UnsupportedAudio, AudioTooLong."""
+    def next_utterance(self) -> Utterance | Quiet | None:
+        """The next one, None at the end, Quiet now and then. Raises BadAudio, UnsupportedAudio, AudioTooLong."""
         ...
 
     def stop(self) -> None:
@@ -197,6 +197,13 @@ class Dispatch:
         self._retries.answered()
         return transcript
 
+    async def next_utterance(self, cuts: Cuts) -> Utterance | None:
+        """The next one, None at the end; in long silence files take turns. Raises as `cuts`."""
+        while True:
+            found = await self.in_thread(cuts.next_utterance, stop=cuts.stop)
+            if not isinstance(found, Quiet):
+                return found
+
     async def in_thread(self, step: Callable[[], T], *, stop: Callable[[], None]) -> T:
         """What the blocking `step` returns; when nobody waits any more, `stop` has to make it end soon."""
         future: Future[T] = self._decoders.submit(step)
@@ -217,7 +224,7 @@ class Dispatch:
         last: asyncio.Task[Part] | None = None
         while True:
             started_at_s = time.monotonic()
-            utterance = await self.in_thread(cuts.next_utterance, stop=cuts.stop)
+            utterance = await self.next_utterance(cuts)
             decode_s += time.monotonic() - started_at_s
             if utterance is None:
                 self._telemetry.stage_seconds.labels("decode").observe(decode_s)

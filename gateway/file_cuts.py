@@ -7,7 +7,7 @@ from typing import BinaryIO, TypeAlias, cast
 
 from gateway.audio.cutting import AudioEnd, cut_audio
 from gateway.audio.vad import scorer_for
-from gateway.core.audio import Samples, Utterance
+from gateway.core.audio import Quiet, Samples, Utterance
 from gateway.core.segmenter import SegmenterConfig
 
 Decode: TypeAlias = Callable[[BinaryIO], Generator[Samples, None, None]]
@@ -23,9 +23,11 @@ class FileCuts:
         self._cuts = cut_audio(self._pieces, config=config, scorer=scorer_for(vad))
         self.duration_s = 0.0
 
-    def next_utterance(self) -> Utterance | None:
-        """The next utterance, None at the end. Raises BadAudio, UnsupportedAudio, AudioTooLong."""
+    def next_utterance(self) -> Utterance | Quiet | None:
+        """As dispatch.Cuts."""
         cut = next(self._cuts)
+        if isinstance(cut, Quiet):
+            return cut
         if isinstance(cut, AudioEnd):
             self.duration_s = cut.duration_s
             return None

@@ -20,7 +20,7 @@ import aiohttp
 
 from gateway.audio.decode import decode
 from gateway.core.admission import Permit
-from gateway.core.audio import DecodeOptions, Samples
+from gateway.core.audio import DecodeOptions, Samples, Utterance
 from gateway.core.deadline import Deadline
 from gateway.core.errors import TritoneError
 from gateway.embedded.linux import dies_with_this_process
@@ -165,7 +165,7 @@ def cut_as_the_gateway(clip: Clip) -> list[Samples]:
             config=settings.file_segmenter,
             vad=settings.file_vad,
         )
-        return [utterance.samples for utterance in iter(cuts.next_utterance, None)]
+        return [cut.samples for cut in iter(cuts.next_utterance, None) if isinstance(cut, Utterance)]
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gateway.core.admission import Admission, AdmissionLimits, Lane
-from gateway.core.audio import DecodeOptions, Transcript, Utterance
+from gateway.core.audio import DecodeOptions, Quiet, Transcript, Utterance
 from gateway.core.deadline import Deadline
 from gateway.core.errors import BadAudio, DeadlineExceeded, ModelFailed, ModelUnavailable, Overloaded
 from gateway.core.recovery import Sign
@@ -30,7 +30,7 @@ class Cuts:
         self.stopped = threading.Event()
         self._count, self._blocks_at, self._fails_at = count, blocks_at, fails_at
 
-    def next_utterance(self) -> Utterance | None:
+    def next_utterance(self) -> Utterance | Quiet | None:
         assert not self.closed
         if self.taken == self._blocks_at:
             self.inside.set()
@@ -274,6 +274,22 @@ async def test_whoever_waits_for_a_model_gets_no_permit_before_it_is_back(
     await fleet.check()
     await running
     assert len(backend.requests) == 3
+
+
+async def test_in_long_silence_files_take_turns(backend: FakeTranscriber, admission: Admission, fleet: Fleet) -> None:
+    class Silence(Cuts):
+        def next_utterance(self) -> Utterance | Quiet | None:
+            turns.append(self)
+            self.taken += 1
+            return Quiet() if self.taken < 4 else None
+
+    turns: list[Cuts] = []
+    limits = DispatchLimits(file_fan_out=2, long_after_s=60, utterance_timeout_s=30, retry_reserve=0)
+    files = [Silence(0), Silence(0)]
+    with ThreadPoolExecutor(1) as decoders:
+        dispatch = Dispatch(admission, fleet, Telemetry(), decoders=decoders, limits=limits)
+        await asyncio.gather(*(dispatch.transcribe_file(file, job()) for file in files))
+    assert turns == files * 4
 
 
 async def test_without_a_budget_nothing_is_sent_twice(

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gateway.core.audio import FRAME_SAMPLES, SAMPLE_RATE_HZ, Samples
+from gateway.core.audio import FRAME_SAMPLES, SAMPLE_RATE_HZ, Quiet, Samples
 from gateway.core.framing import Framer
 from gateway.core.segmenter import Event, Segmenter, SegmenterConfig, UtteranceCut
 from gateway.ports import SpeechScorer
 
 # Each piece has a cost of its own: judged second by second, a file takes a fifteenth longer.
 MIN_PIECE_SAMPLES = 3 * SAMPLE_RATE_HZ
+# To decode them from 8 channels at 384 kHz takes a third of a second of one core.
+QUIET_SAMPLES = 30 * SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +25,23 @@ class AudioEnd:
 
 def cut_audio(
     pieces: Iterable[Samples], *, config: SegmenterConfig, scorer: SpeechScorer
-) -> Generator[UtteranceCut | AudioEnd, None, None]:
-    """Yields the utterances of `pieces`, shape (n,), in order, then one AudioEnd.
+) -> Generator[UtteranceCut | Quiet | AudioEnd, None, None]:
+    """Yields the utterances of `pieces`, shape (n,), in order, and Quiet between them, then one AudioEnd.
 
     Blocking work for a worker thread. Raises what `pieces` raises, possibly after the first utterances. `scorer` is a
     fresh one.
     """
     framer = Framer()
     segmenter = Segmenter(config)
+    quiet_samples = 0
     for samples in _joined(pieces):
         frames = framer.push(samples)
-        yield from _cuts(segmenter.push(frames, scorer.score(frames)))
+        cuts = _cuts(segmenter.push(frames, scorer.score(frames)))
+        yield from cuts
+        quiet_samples = 0 if cuts else quiet_samples + len(samples)
+        if quiet_samples >= QUIET_SAMPLES:
+            yield Quiet()
+            quiet_samples = 0
     rest = framer.finish()
     if len(rest):
         padded = np.pad(rest, (0, FRAME_SAMPLES - len(rest)))
@@ -56,5 +64,5 @@ def _joined(pieces: Iterable[Samples]) -> Iterator[Samples]:
         yield np.concatenate(held)
 
 
-def _cuts(events: list[Event]) -> Iterator[UtteranceCut]:
-    return (event for event in events if isinstance(event, UtteranceCut))
+def _cuts(events: list[Event]) -> list[UtteranceCut]:
+    return [event for event in events if isinstance(event, UtteranceCut)]

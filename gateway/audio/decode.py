@@ -12,7 +12,7 @@ from av.packet import Packet
 
 from gateway.audio.holes import Holes
 from gateway.audio.metadata import without_metadata
-from gateway.audio.mp4_index import is_mp4, refuse_huge_index
+from gateway.audio.mp4_index import MAX_TRACKS, is_mp4, refuse_huge_index
 from gateway.audio.ogg_links import links
 from gateway.audio.resample import MAX_RATE_HZ, MIN_RATE_HZ, Resampler
 from gateway.core.audio import SAMPLE_RATE_HZ, Samples
@@ -104,6 +104,9 @@ def _opened(file: BinaryIO) -> InputContainer:
     mp4, wav = is_mp4(head), head[8:] == b"WAVE"
     if mp4:
         refuse_huge_index(file)
+    if head.startswith(b"RIFX"):
+        # FFmpeg swaps the bytes of its head, and not those of its samples.
+        raise UnsupportedAudio("The wav has its bytes in the other order (RIFX).", param="file")
     file.seek(0)
     try:
         container: InputContainer = av.open(
@@ -113,6 +116,8 @@ def _opened(file: BinaryIO) -> InputContainer:
                 "format_whitelist": ",".join((*DEMUXERS, "mov") if mp4 else DEMUXERS),
                 "codec_whitelist": ",".join(DECODERS),
                 "protocol_whitelist": "none",
+                # A decoder is opened for each.
+                "max_streams": str(MAX_TRACKS),
                 # Looking for another codec behind a wav's PCM takes 4 ms; what the header says is taken. Packets are of
                 # 64 ms unless told otherwise: larger ones make decoding 1.6 times as fast.
                 **({"max_probe_packets": "1", "max_size": "8192"} if wav else {}),

@@ -36,11 +36,17 @@ _EXTENSIBLE_BYTES, _BITS_AT, _VALID_BITS_AT = 40, 22, 26
 _EBML = b"\x1aE\xdf\xa3"
 # SeekHead, Chapters, Tags, Attachments, Cues. No one's first byte is in another: they can't overlap.
 _MATROSKA_HIDDEN = tuple(map(bytes.fromhex, ("114d9b74", "1043a770", "1254c367", "1941a469", "1c53bb6b")))
+_MATROSKA_TRACKS = bytes.fromhex("1654ae6b")
+# It has the heads of codecs, and lists whose every 3 bytes take a hundred.
+MAX_TRACKS_BYTES = 1 << 20
 _VOID = b"\xec"
 
 _FULL_SEGMENT_BYTES = 255
-# Where in a stream's second packet the comments begin, by the beginning of the first.
-_COMMENTS_AT = {b"OpusHead": 8, b"\x7fFLAC": 4, b"Speex   ": 0, b"CELT    ": 0, b"": 7}
+# Where in a stream's second packet the comments begin, by the beginning of the first. Others have none.
+_COMMENTS_AT = {
+    **{b"OpusHead": 8, b"\x7fFLAC": 4, b"Speex   ": 0, b"CELT    ": 0, b"\x80daala": 6},
+    **dict.fromkeys((b"\1vorbis", b"\x80theora", b"OVP80", b"\1"), 7),
+}
 
 _APE_FOOTER_BYTES = 32
 _APE = b"APETAGEX"
@@ -57,7 +63,7 @@ def without_metadata(file: BinaryIO) -> BinaryIO:
     patches: dict[int, bytes] = {}
     if head.startswith(b"fLaC"):
         patches = dict(_limited(_flac_patches(file, start + 4)))
-    elif head[8:] == b"WAVE" and head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64"):
+    elif head[8:] == b"WAVE" and head[:4] in (b"RIFF", b"RF64", b"BW64"):
         # Nothing but FFmpeg's wav reader takes it, which looks for nothing between samples.
         rewrite, patches = None, dict(_limited(_wav_patches(file, start)))
     elif head.startswith(_EBML):
@@ -119,11 +125,10 @@ def _flac_patches(file: BinaryIO, at: int) -> Iterator[tuple[int, bytes]]:
 def _wav_patches(file: BinaryIO, start: int) -> Iterator[tuple[int, bytes]]:
     """Renames the chunks that are neither format nor sound, behind the sound too where its size is known."""
     magic = bytes_at(file, start, 4)
-    order = ">" if magic == b"RIFX" else "<"
     data_bytes: int | None = None
     at = start + 12
     while len(head := bytes_at(file, at, 28)) >= _CHUNK_HEAD_BYTES:
-        name, size = struct.unpack_from(f"{order}4sI", head)
+        name, size = struct.unpack_from("<4sI", head)
         yield at, name if name in _WAV_KEPT else b"JUNK"
         if name == b"fmt " and size >= _EXTENSIBLE_BYTES:
             yield at + _VALID_BITS_AT, head[_BITS_AT : _BITS_AT + 2]
@@ -142,7 +147,9 @@ def _hide_elements(data: bytes) -> bytes:
 
     One place in 860 MB of sound looks like one by chance; a packet is damaged then.
     """
-    found = sorted(at for name in _MATROSKA_HIDDEN if name in data for at in _places(data, name))
+    found = [at for name in _MATROSKA_HIDDEN if name in data for at in _places(data, name)]
+    found += [at for at in _places(data, _MATROSKA_TRACKS) if not 0 < _size(data[at : at + 12]) <= MAX_TRACKS_BYTES]
+    found.sort()
     if not found:
         return _hide_id3(data)
     hidden = bytearray(data)
@@ -165,15 +172,24 @@ def _void(head: bytes) -> bytes:
 
     An unknown size ends at once; what lies inside means nothing at the place where it is found then. RFC 8794, 4.
     """
-    size_bytes = 9 - head[4:5].ljust(1, b"\0")[0].bit_length()
+    size_bytes = _size_bytes(head)
     if len(head) < 4 + size_bytes:
         return _VOID + b"\x82"
-    size = int.from_bytes(head[4 : 4 + size_bytes], "big") ^ (1 << 7 * size_bytes)
-    if size == (1 << 7 * size_bytes) - 1:
-        size = 0
+    size = _size(head)
     void_bytes = min(8, 3 + size_bytes)
     size = min(size + 3 + size_bytes - void_bytes, (1 << 7 * void_bytes) - 2)
     return _VOID + (size | (1 << 7 * void_bytes)).to_bytes(void_bytes, "big")
+
+
+def _size_bytes(head: bytes) -> int:
+    return 9 - head[4:5].ljust(1, b"\0")[0].bit_length()
+
+
+def _size(head: bytes) -> int:
+    """The size of the element with a name of 4 bytes that `head` begins with, 0 where it is unknown."""
+    size_bytes = _size_bytes(head)
+    size = int.from_bytes(head[4 : 4 + size_bytes], "big") ^ (1 << 7 * size_bytes)
+    return 0 if size == (1 << 7 * size_bytes) - 1 else size
 
 
 def _ape_patches(file: BinaryIO) -> dict[int, bytes]:
@@ -187,7 +203,9 @@ def _refuse_many_comments(file: BinaryIO, start: int) -> None:
     """The time they take is the square of their number, in each stream. RFC 3533, 6, and Vorbis I, 5."""
     cost = 0
     for kind, packet in _second_packets(file, start):
-        at = next((size for magic, size in _COMMENTS_AT.items() if kind.startswith(magic)), _COMMENTS_AT[b""])
+        at = next((size for magic, size in _COMMENTS_AT.items() if kind.startswith(magic)), None)
+        if at is None:
+            continue
         vendor_bytes = int.from_bytes(packet[at : at + 4], "little")
         at += 4 + vendor_bytes
         cost += int.from_bytes(packet[at : at + 4], "little") ** 2

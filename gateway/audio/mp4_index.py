@@ -4,6 +4,7 @@ import re
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from typing import BinaryIO
 
@@ -15,11 +16,14 @@ MAX_INDEX_BYTES = 64 << 20
 MAX_BOXES = 100_000
 MAX_ITEMS = 4_096
 MAX_TABLES = 20_000
+MAX_TRACKS = 32
+# Two hours in thirds of a second. Each takes 62 bytes for each track.
+MAX_SEGMENTS = 21_600
 MIN_BOX_BYTES = 8
 FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid", b"udta")
 
 _ITEM_LISTS = re.compile(rb"udta|ilst")
-_TABLES = re.compile(rb"stts|stsz|stz2|trun|cmov|hdlr")
+_TABLES = re.compile(rb"stts|stsz|stz2|trun|cmov|hdlr|elst|sidx")
 _MEDIA_OTHER_THAN_SOUND = (b"vide", b"subp", b"clcp", b"text", b"sbtl")
 
 
@@ -28,21 +32,39 @@ def is_mp4(head: bytes) -> bool:
     return head[4:8] in FIRST_BOXES
 
 
+@dataclass(slots=True)
+class _Claims:
+    """What FFmpeg would hold of the boxes seen so far: FFmpeg reads no run before a `tfhd`, where titles stand."""
+
+    packets: int = 0
+    # Each may repeat all packets of its track.
+    edits: int = 1
+    segments: int = 0
+    items: int = 0
+    in_fragment: bool = False
+
+    @property
+    def honest(self) -> bool:
+        """Whether all that is bounded."""
+        return self.packets * self.edits <= MAX_PACKETS and self.segments <= MAX_SEGMENTS and self.items <= MAX_ITEMS
+
+
 def refuse_huge_index(file: BinaryIO) -> None:
     """Raises BadAudio for an index that can't be honest; reads all boxes but `mdat`, in bounded memory.
 
-    The tables are looked for by name, not by place, as FFmpeg finds them at any depth. ISO/IEC 14496-12, 8.6 and 8.8.
+    The tables are looked for by name, not by place, as FFmpeg finds them at any depth. ISO/IEC 14496-12, 8.6, 8.8 and
+    8.16.
     """
-    packets = index_bytes = items = 0
-    in_fragment = False
+    claims = _Claims()
+    index_bytes = 0
     for boxes, box_bytes in enumerate(_boxes(file)):
         index_bytes += box_bytes
         if boxes < MAX_BOXES and index_bytes <= MAX_INDEX_BYTES:
             read = file.read(box_bytes)
-            in_fragment = in_fragment or b"tfhd" in read
-            packets += _claimed_packets(read, in_fragment)
-            items += sum(1 for _ in islice(_items(read), MAX_ITEMS + 1))
-            if packets <= MAX_PACKETS and items <= MAX_ITEMS:
+            claims.in_fragment = claims.in_fragment or b"tfhd" in read
+            claims.items += sum(1 for _ in islice(_items(read), MAX_ITEMS + 1))
+            _count(read, claims)
+            if claims.honest:
                 continue
         raise BadAudio("The file's index is too large for audio.", param="file")
 
@@ -65,28 +87,35 @@ def _boxes(file: BinaryIO) -> Iterator[int]:
         start += size
 
 
-def _claimed_packets(boxes: bytes, in_fragment: bool) -> int:
-    """The packets of all sample tables and fragment runs; a compressed index (`cmov`) counts as too many.
-
-    FFmpeg reads no run before a `tfhd`, which is what `in_fragment` says; titles stand before it.
-    """
-    packets = 0
+def _count(boxes: bytes, claims: _Claims) -> None:
+    """Adds what the sample tables, runs and lists in `boxes` claim; a compressed index (`cmov`) is too many packets."""
     # Looking costs time as well, and honest files have some dozens.
     tables = list(islice(_TABLES.finditer(boxes), MAX_TABLES + 1))
     if len(tables) > MAX_TABLES:
-        return MAX_PACKETS + 1
+        claims.packets += MAX_PACKETS + 1
+        return
     joined = _joined_tracks(boxes)
     starts = [track.start for track in joined]
+    pictures = list(islice(_pictures(boxes), MAX_ITEMS))
     for table in tables:
         track = bisect_right(starts, table.start()) - 1
-        match table.group():
-            case b"stsz" | b"stz2" if track < 0 or table.start() not in joined[track]:
-                packets += _fields(boxes, table)[2]
-            case b"trun" if in_fragment or not _is_word(boxes, table):
-                packets += _fields(boxes, table)[1]
-            case b"cmov" if not _is_word(boxes, table):
-                packets += MAX_PACKETS + 1
-    return packets
+        is_joined = track >= 0 and table.start() in joined[track] and table.group() in (b"stsz", b"stz2")
+        if not is_joined and not any(table.start() in picture for picture in pictures):
+            _add(boxes, table, claims)
+
+
+def _add(boxes: bytes, table: re.Match[bytes], claims: _Claims) -> None:
+    match table.group():
+        case b"stsz" | b"stz2":
+            claims.packets += _fields(boxes, table)[2]
+        case b"trun" if claims.in_fragment or not _is_word(boxes, table):
+            claims.packets += _fields(boxes, table)[1]
+        case b"cmov" if not _is_word(boxes, table):
+            claims.packets += MAX_PACKETS + 1
+        case b"elst" if not _is_word(boxes, table):
+            claims.edits = max(claims.edits, _fields(boxes, table)[1])
+        case b"sidx" if not _is_word(boxes, table):
+            claims.segments += _segments(boxes, table)
 
 
 def _fields(boxes: bytes, table: re.Match[bytes]) -> tuple[int, int, int, int]:
@@ -95,6 +124,13 @@ def _fields(boxes: bytes, table: re.Match[bytes]) -> tuple[int, int, int, int]:
     start = table.end() + 8 * has_large_size
     first, second, third, fourth = struct.unpack(">4I", boxes[start : start + 16].ljust(16, b"\0"))
     return first, second, third, fourth
+
+
+def _segments(boxes: bytes, sidx: re.Match[bytes]) -> int:
+    """The entries of a segment index, whose first fields are twice as long from version 1 on."""
+    first, *_ = _fields(boxes, sidx)
+    at = sidx.end() + (30 if first >> 24 else 22)
+    return int.from_bytes(boxes[at : at + 2], "big")
 
 
 def _is_word(boxes: bytes, table: re.Match[bytes]) -> bool:
@@ -122,6 +158,17 @@ def _joined_tracks(boxes: bytes) -> list[range]:
             if is_sound and set(ticks) == {(1, 1)} and not set(kinds).intersection(_MEDIA_OTHER_THAN_SOUND):
                 joined.append(trak)
     return joined
+
+
+def _pictures(boxes: bytes) -> Iterator[range]:
+    """Covers, in whose bytes FFmpeg looks for no box. In `meta` it begins at the `hdlr` that it finds in steps of 4."""
+    for moov in _children(boxes, range(len(boxes)), b"moov"):
+        for udta in _children(boxes, moov, b"udta"):
+            for meta in _children(boxes, udta, b"meta"):
+                words = range(meta.start, meta.stop - 4, 4)
+                handler = next((at for at in words if boxes[at : at + 4] == b"hdlr"), meta.stop)
+                for ilst in _children(boxes, range(handler - 4, meta.stop), b"ilst"):
+                    yield from _children(boxes, ilst, b"covr")
 
 
 def _children(boxes: bytes, parent: range, name: bytes) -> Iterator[range]:

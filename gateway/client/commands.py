@@ -3,8 +3,10 @@
 import argparse
 import asyncio
 import io
+import os
 import shutil
 import signal
+import stat
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -31,7 +33,7 @@ def transcribe_file(args: argparse.Namespace) -> int:
     fields = {name: getattr(args, name) for name in ("model", "language", "prompt") if getattr(args, name)}
 
     async def run(file: BinaryIO, out: TextIO) -> None:
-        name = "audio" if args.file == STANDARD else Path(args.file).name
+        name = "audio" if args.file == STANDARD else _sendable(Path(args.file).name)
         async for text in transcribe(Service(args.url, args.api_key), file, name, fields, Format(args.format)):
             out.write(text)
             out.flush()
@@ -82,6 +84,11 @@ def _audio(source: str, *, in_real_time: bool) -> AsyncIterator[bytes]:
     return sources.in_real_time(audio) if in_real_time else audio
 
 
+def _sendable(name: str) -> str:
+    """A file's name without what a form can't have: bytes that are no text, and line breaks."""
+    return "".join(letter if letter.isprintable() else "_" for letter in name)
+
+
 @contextmanager
 def _input(path: str) -> Iterator[BinaryIO]:
     if path != STANDARD:
@@ -106,20 +113,25 @@ def _output(path: Path | None, source: str) -> Iterator[TextIO]:
     if path.exists() and Path(source).exists() and path.samefile(source):
         raise SetupError(f"--output {path} is the audio itself")
     with path.open("a", encoding="utf-8") as file:
-        yield _Afresh(file)
+        out = _Afresh(file)
+        yield out
+        out.begin()
 
 
 class _Afresh(io.TextIOBase, TextIO):
-    """A file whose old content stays until there is a first text to write over it."""
+    """A file whose old content stays until there is a first text, or it is sure that there is none."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
         self._begun = False
 
-    def write(self, text: str) -> int:
-        if not self._begun:
+    def begin(self) -> None:
+        if not self._begun and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
             self._file.truncate(0)
-            self._begun = True
+        self._begun = True
+
+    def write(self, text: str) -> int:
+        self.begin()
         return self._file.write(text)
 
     def flush(self) -> None:

@@ -56,6 +56,11 @@ class Utterance:
 
 
 @dataclass(frozen=True, slots=True)
+class Quiet:
+    """A place in a file where no utterance has ended for long, and others may go on."""
+
+
+@dataclass(frozen=True, slots=True)
 class DecodeOptions:
     """What a client may ask of the model; `None` leaves the choice to the model.
 

@@ -60,7 +60,7 @@ class _Posting:
         """Cuts piece after piece as there is room for them."""
         while True:
             await self._room.acquire()
-            utterance = await self._dispatch.in_thread(cuts.next_utterance, stop=cuts.stop)
+            utterance = await self._dispatch.next_utterance(cuts)
             if utterance is None:
                 return
             config = self._order.rest if self.spans else self._order.first

@@ -9,7 +9,7 @@ import pytest
 from gateway.audio.cutting import AudioEnd, cut_audio
 from gateway.audio.decode import decode
 from gateway.audio.vad import scorer_for
-from gateway.core.audio import SAMPLE_RATE_HZ, CutReason
+from gateway.core.audio import SAMPLE_RATE_HZ, CutReason, Quiet
 from gateway.core.errors import AudioTooLong
 from gateway.core.segmenter import SegmenterConfig, UtteranceCut
 from tests.fixtures.audio_files import TRANSCRIPTS, joined, silence, speech, wav_bytes
@@ -83,3 +83,12 @@ def test_memory_does_not_grow_with_the_file() -> None:
         tracemalloc.stop()
     assert cuts > 60
     assert peak_bytes < 8 << 20
+
+
+def test_long_silence_lets_others_go_on() -> None:
+    samples = np.concatenate((silence(100), speech("weather"), silence(40)))
+    events = list(cut_audio([samples], config=CONFIG, scorer=scorer_for("webrtc")))
+    assert [type(event) for event in events] == [UtteranceCut, AudioEnd]
+    pieces = np.split(samples, range(SAMPLE_RATE_HZ, len(samples), SAMPLE_RATE_HZ))
+    events = list(cut_audio(pieces, config=CONFIG, scorer=scorer_for("webrtc")))
+    assert [type(event) for event in events] == [Quiet, Quiet, Quiet, UtteranceCut, Quiet, AudioEnd]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from gateway.audio.decode import decode
-from gateway.audio.metadata import MAX_COMMENTS, MAX_PARTS, MAX_TAGS, without_metadata
+from gateway.audio.metadata import MAX_COMMENTS, MAX_PARTS, MAX_TAGS, MAX_TRACKS_BYTES, without_metadata
 from gateway.core.audio import Samples
 from gateway.core.errors import BadAudio, TritoneError
 from tests.fixtures.audio_files import encode, speech, wav_bytes
@@ -237,6 +237,24 @@ def test_cut_files_are_left_to_ffmpeg(name: str) -> None:
 def test_a_page_that_ends_in_its_head_is_left_to_ffmpeg(length: int) -> None:
     data = (b"OggS" + bytes(24))[:length]
     assert without_metadata(io.BytesIO(data)).read() == data
+
+
+def ogg_page(serial: int, sequence: int, flags: int, packet: bytes) -> bytes:
+    """A page of one short packet; checksums are of no interest to the view."""
+    return b"OggS\0" + bytes([flags]) + struct.pack("<qIIIBB", 0, serial, sequence, 0, 1, len(packet)) + packet
+
+
+def test_a_stream_without_comments_has_none() -> None:
+    skeleton = ogg_page(7, 0, 2, b"fishead\0" + bytes(56)) + ogg_page(7, 1, 0, b"fisbone\0" + b"\x2c" + bytes(51))
+    assert without_metadata(io.BytesIO(skeleton + OGG)).read() == skeleton + OGG
+
+
+@pytest.mark.parametrize("size", [struct.pack(">Q", MAX_TRACKS_BYTES + 1 | 1 << 56), UNKNOWN_SIZE])
+def test_tracks_are_read_up_to_a_size(size: bytes) -> None:
+    place = WEBM.rindex(bytes.fromhex("1654ae6b")) + 4
+    rest = WEBM[place + 9 - WEBM[place].bit_length() :]
+    with pytest.raises(BadAudio, match="no audio stream"):
+        heard(io.BytesIO(WEBM[:place] + size + rest))
 
 
 def test_errors_of_the_file_pass() -> None:

@@ -10,6 +10,7 @@ from gateway.audio.mp4_index import (
     MAX_INDEX_BYTES,
     MAX_ITEMS,
     MAX_PACKETS,
+    MAX_SEGMENTS,
     MAX_TABLES,
     is_mp4,
     refuse_huge_index,
@@ -30,6 +31,20 @@ def track(kind: bytes, *tables: bytes) -> bytes:
 
 def titles(count: int) -> bytes:
     return box(b"moov", box(b"udta", box(b"meta", bytes(4), box(b"ilst", box(b"----", b"a title") * count))))
+
+
+def with_cover(picture: bytes) -> bytes:
+    items = box(b"ilst", box(b"covr", box(b"data", struct.pack(">II", 13, 0), picture)))
+    return box(b"moov", box(b"udta", box(b"meta", bytes(4), box(b"hdlr", bytes(8), b"mdirappl", bytes(9)), items)))
+
+
+def edits(count: int) -> bytes:
+    return box(b"moov", box(b"trak", box(b"edts", table(b"elst", count))))
+
+
+def segments(count: int, version: int = 0) -> bytes:
+    times = bytes(16 if version else 8)
+    return box(b"sidx", bytes([version, 0, 0, 0]), bytes(8), times, struct.pack(">HH", 0, count))
 
 
 TOO_MANY = MAX_PACKETS + 1
@@ -54,9 +69,15 @@ RUN_WITH_PRINTABLE_FLAGS = box(b"trun", b"    ", struct.pack(">I", TOO_MANY))
         box(b"ftyp") + b"\0\0\0\4moov" + table(b"stsz", 1, TOO_MANY),
         box(b"ftyp") + b"\0\0\0\1mo",
         titles(MAX_ITEMS // 2),
+        with_cover(
+            b"".join(table(name, 1, TOO_MANY, TOO_MANY) for name in (b"stsz", b"stz2", b"trun", b"cmov", b"elst"))
+        ),
+        mp4_with_tables(MAX_PACKETS // 2) + edits(2),
+        segments(MAX_SEGMENTS),
+        segments(MAX_SEGMENTS, version=1),
         b"",
     ],
-    ids=range(13),
+    ids=range(17),
 )
 def test_honest_ones_pass(data: bytes) -> None:
     refuse_huge_index(io.BytesIO(data))
@@ -87,10 +108,16 @@ def test_honest_ones_pass(data: bytes) -> None:
         box(b"moov", box(b"cmov", bytes(20))),
         box(b"moov", box(b"cmov", b"    dcomzlib")),
         titles(MAX_ITEMS + 1),
+        mp4_with_tables(MAX_PACKETS // 2) + edits(3),
+        edits(3) + mp4_with_tables(MAX_PACKETS // 2),
+        segments(MAX_SEGMENTS + 1),
+        segments(MAX_SEGMENTS // 2 + 1, version=1) * 2,
+        box(b"moov", box(b"udta", box(b"meta", box(b"ilst", box(b"covr", table(b"stsz", 1, TOO_MANY)))))),
+        box(b"moov", box(b"covr", table(b"stsz", 1, TOO_MANY))),
         box(b"free") * (MAX_BOXES + 1),
         box(b"free", bytes(MAX_INDEX_BYTES + 1)),
     ],
-    ids=range(24),
+    ids=range(30),
 )
 def test_huge_ones_are_refused(data: bytes) -> None:
     with pytest.raises(BadAudio, match="index"):

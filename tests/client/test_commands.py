@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.__main__ import main
-from gateway.client.commands import _output
+from gateway.client.commands import _output, _sendable
 from gateway.embedded.report import SetupError
 
 
@@ -21,6 +21,27 @@ def test_what_was_written_before_stays_until_there_is_a_text(tmp_path: Path) -> 
         out.write("to")
         out.write("day")
     assert path.read_text() == "today"
+
+
+def test_of_a_talk_in_which_nothing_is_said_there_is_no_older_text(tmp_path: Path) -> None:
+    path = tmp_path / "talk.txt"
+    path.write_text("yesterday")
+    with _output(path, "-"):
+        pass
+    assert path.read_text() == ""
+
+
+def test_the_text_may_go_where_nothing_can_be_taken_back() -> None:
+    with _output(Path("/dev/null"), "-") as out:
+        out.write("a text")
+        out.flush()
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"), [("caf\udce9.wav", "caf_.wav"), ("a\nb.wav", "a_b.wav"), ("日本 ß.wav", "日本 ß.wav")]
+)
+def test_any_name_of_a_file_can_be_sent(name: str, sent: str) -> None:
+    assert _sendable(name) == sent
 
 
 def test_a_place_that_can_not_be_written_is_told_before_anything_is_asked(tmp_path: Path) -> None:
