@@ -7,7 +7,7 @@ import orjson
 from aiohttp import web
 
 from gateway.api.callers import caller_of
-from gateway.api.keys import LIVE, SETTINGS, TELEMETRY
+from gateway.api.keys import FLEET, LIVE, SETTINGS, TELEMETRY
 from gateway.api.models import served_model
 from gateway.api.replies import REPLIES
 from gateway.api.sockets import accept, converse, refuse, websocket
@@ -35,6 +35,7 @@ async def realtime(request: web.Request) -> web.WebSocketResponse:
     app = request.app
     socket = websocket(request, protocols=(SUBPROTOCOL,))
     options = _options(request)
+    app[FLEET].require_any()
     with app[LIVE].admit(caller_of(request)) as seat:
         half = await accept(request, socket)
         events = RealtimeEvents(secrets.token_hex(8), lambda error: REPLIES[type(error)].type)

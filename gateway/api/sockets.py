@@ -8,7 +8,7 @@ from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
 
 from gateway.api.boundary import REQUEST_ID_HEADER
 from gateway.api.half_close import HalfClose, watch_half_close
-from gateway.api.keys import DRAINING, FLEET, REQUEST_ID, SESSION_ID, SETTINGS, SOCKET, STOPPING, TELEMETRY
+from gateway.api.keys import DRAINING, REQUEST_ID, SESSION_ID, SETTINGS, SOCKET, STOPPING, TELEMETRY
 from gateway.api.replies import REPLIES
 from gateway.core.errors import BadRequest, IdleTimeout, ShuttingDown, TritoneError
 from gateway.core.live.effects import Errored
@@ -76,7 +76,7 @@ class _Socket(web.WebSocketResponse):
 def websocket(request: web.Request, *, protocols: Iterable[str] = ()) -> web.WebSocketResponse:
     """A socket for `request`, not yet opened: until `accept` an error is an HTTP answer.
 
-    Raises BadRequest, ShuttingDown, ModelUnavailable.
+    Raises BadRequest, ShuttingDown.
     """
     settings = request.app[SETTINGS]
     socket = _Socket(
@@ -91,7 +91,6 @@ def websocket(request: web.Request, *, protocols: Iterable[str] = ()) -> web.Web
         raise BadRequest("This route takes WebSocket connections.", code="websocket_required")
     if request.app[STOPPING].is_set():
         raise ShuttingDown("The service is stopping.")
-    request.app[FLEET].require_any()
     return socket
 
 
@@ -179,6 +178,8 @@ async def _read(socket: web.WebSocketResponse, half: HalfClose, door: Door, firs
             await _end(message, half, door)
             return
         await _take(message.data, door)
+        # What has arrived already is given out without a pause: others want their turn, and the client its answers.
+        await asyncio.sleep(0)
 
 
 async def _take(data: str | bytes, door: Door) -> None:

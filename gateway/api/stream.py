@@ -9,7 +9,7 @@ import orjson
 from aiohttp import web
 
 from gateway.api.callers import caller_of
-from gateway.api.keys import LIVE, SETTINGS, TELEMETRY
+from gateway.api.keys import FLEET, LIVE, SETTINGS, TELEMETRY
 from gateway.api.models import served_model
 from gateway.api.sockets import accept, converse, first_message, refuse, websocket
 from gateway.core.admission import Permit
@@ -44,8 +44,10 @@ async def stream(request: web.Request) -> web.WebSocketResponse:
     with ExitStack() as held:
         if isinstance(start, Resume):
             seat = None
+            # What it missed is there, whether or not a model is.
             app[LIVE].resume(start.session_id, start.resume_token)
         else:
+            app[FLEET].require_any()
             seat = held.enter_context(app[LIVE].admit(caller_of(request)))
             if start is not None:
                 _config(app, start)
@@ -74,6 +76,7 @@ async def _door(
         missed = live.missed(start.last_utterance)
         until_ms, options = live.account.audio_ms, live.stream_options
         assert options is not None, "only sessions of this door tell their token"
+        start.check(options)
     else:
         assert seat is not None, "whoever does not come back has a seat"
         options, until_ms, missed = start, 0, []

@@ -71,6 +71,20 @@ class Segmenter:
     """
 
     def __init__(self, config: SegmenterConfig) -> None:
+        self._buffer_start = 0
+        self._received = 0
+        self._position = 0
+        self._index = 0
+        self._speaking = False
+        self._onset: int | None = None
+        self._start = 0
+        self._speech_end = 0
+        self._cut_end = 0
+        self.configure(config)
+        self._buffer: Samples = np.empty(self._silent_samples, np.int16)
+
+    def configure(self, config: SegmenterConfig) -> None:
+        """Cuts by `config` from now on. Nothing may be open; what may be the beginning of speech is kept."""
         self._start_score = config.start_score
         self._stop_score = config.stop_score
         self._min_speech = samples_of_ms(config.min_speech_ms)
@@ -81,16 +95,9 @@ class Segmenter:
         slack = (SLACK_FRAMES + 1) * FRAME_SAMPLES
         self._silent_samples = self._pre_roll + self._min_speech + slack
         self._longest_samples = self._max_utterance + slack
-        self._buffer: Samples = np.empty(self._silent_samples, np.int16)
-        self._buffer_start = 0
-        self._received = 0
-        self._position = 0
-        self._index = 0
         self._speaking = False
-        self._onset: int | None = None
-        self._start = 0
-        self._speech_end = 0
-        self._cut_end = 0
+        # A longer pre-roll than before can't go back to what was not kept for it.
+        self._cut_end = max(self._cut_end, self._buffer_start)
 
     @property
     def received_samples(self) -> int:

@@ -39,6 +39,8 @@ class Feed:
 
     async def change(self, encoding: Encoding, sample_rate_hz: int) -> None:
         """What comes from now on is written in another way."""
+        if encoding is Encoding.OPUS:
+            sample_rate_hz = self._format[1]  # it brings its own
         if (encoding, sample_rate_hz) != self._format:
             rest = self._rest()
             self._format = encoding, sample_rate_hz

@@ -200,6 +200,9 @@ class LiveSession:
         return self.heard_at_s
 
     def _tick(self, now_s: float) -> None:
+        if self._detached_at_s is not None and self.listens:
+            # Its client has the grace time.
+            self._session.keepalive(now_s=now_s)
         self._perform(self._session.tick(now_s))
         self.identity.attendance.look(now_s, owes=not self._quiet.is_set())
         if self._detached_at_s is not None and now_s - self._detached_at_s >= self._shared.grace_s:

@@ -92,6 +92,20 @@ def test_silence_cuts(notation: str, expected: list[tuple[int, int]]) -> None:
     assert cut(notation) == expected
 
 
+@pytest.mark.parametrize("pre_roll_frames", [0, 1, 2, 60])
+def test_a_new_config_takes_nothing_of_the_beginning_of_speech(pre_roll_frames: int) -> None:
+    segmenter, samples = Segmenter(CONFIG), audio_of(130)
+    for frame, score in enumerate(scores_of("." * 120 + "#")):
+        segmenter.push(samples[frame * FRAME_SAMPLES : (frame + 1) * FRAME_SAMPLES], [score])
+    segmenter.configure(replace(CONFIG, pre_roll_ms=pre_roll_frames * FRAME_MS, silence_ms=160, max_utterance_ms=4_000))
+    segmenter.push(samples[121 * FRAME_SAMPLES :], scores_of("#" * 9))
+    (cut,) = cuts_of(segmenter.finish())
+    start = cut.utterance.start_sample
+    np.testing.assert_array_equal(cut.utterance.samples, samples[start:])
+    kept_frames = 120 - start // FRAME_SAMPLES
+    assert kept_frames == pre_roll_frames or CONFIG.pre_roll_ms // FRAME_MS <= kept_frames < pre_roll_frames
+
+
 def test_the_silence_beyond_the_post_roll_is_left_to_the_next_utterance() -> None:
     assert cut("..##...##...", post_roll_ms=FRAME_MS) == [(1, 5), (6, 10)]
     assert cut("..##..", post_roll_ms=FRAME_MS) == [(1, 5)]

@@ -171,6 +171,14 @@ async def test_what_is_cleared_was_never_said(start: Start) -> None:
         assert (await talker.until("error"))["error"]["code"] == "input_audio_buffer_commit_empty"
 
 
+async def test_a_client_that_reads_may_say_much_at_once(start: Start) -> None:
+    async with start(**BY_LENGTH, outbox_messages=64) as gateway, talking(gateway, REALTIME) as talker:
+        for _ in range(300):
+            await talker.say("input_audio_buffer.clear")
+        for _ in range(300):
+            await talker.until("input_audio_buffer.cleared")
+
+
 async def test_every_committed_item_ends(start: Start) -> None:
     async with start(**BY_LENGTH) as gateway, talking(gateway, REALTIME) as talker:
         await by_hand(talker)

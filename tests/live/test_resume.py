@@ -1,10 +1,13 @@
 import asyncio
+import time
 
 import pytest
 
-from gateway.api.keys import LIVE
+from gateway.api.keys import FLEET, LIVE
 from gateway.app import drained
 from gateway.core.errors import IdleTimeout
+from gateway.core.recovery import Sign
+from tests.fakes import FakeTranscriber
 from tests.live.talking import (
     BY_LENGTH,
     SECOND,
@@ -98,6 +101,43 @@ async def test_a_first_message_may_resume(start: Start) -> None:
             await second.say("close")
             assert await second.rest() == 1000
         await nothing_is_left(gateway)
+
+
+async def test_other_options_than_the_session_s_are_refused(start: Start) -> None:
+    async with start(**BY_LENGTH) as gateway, talking(gateway) as first:
+        await first.socket.send_bytes(tone(0.5))
+        await first.until("speech.started")
+        async with talking(gateway, again(first) + "&encoding=mulaw") as second:
+            assert await second.rest() == 1008
+        async with talking(gateway, again(first) + "&silence_ms=300") as third:
+            assert third.told[0]["type"] == "session.started"
+
+
+async def test_what_was_missed_is_told_although_the_model_is_away(start: Start) -> None:
+    backend = FakeTranscriber()
+    async with start(backend, **BY_LENGTH) as gateway:
+        async with talking(gateway) as first:
+            await first.socket.send_bytes(tone(1.95))
+            await first.until("final")
+            await break_off(gateway, first)
+        backend.sign = Sign.UNREACHABLE
+        await eventually(lambda: gateway.app[FLEET].problem is not None)
+        assert (await refusal(gateway))[0] == 503
+        async with talking(gateway, again(first)) as second:
+            assert second.told[0]["type"] == "session.started"
+            assert (await second.until("final"))["utterance"] == 0
+
+
+async def test_who_is_away_is_not_idle(start: Start) -> None:
+    async with start(**BY_LENGTH, session_idle_s=0.5, session_grace_s=60) as gateway:
+        async with talking(gateway) as first:
+            await first.socket.send_bytes(tone(0.5))
+            await first.until("speech.started")
+            await break_off(gateway, first)
+        (live,) = gateway.app[LIVE].sessions
+        live._session._active_at_s -= 60
+        live._tick(time.monotonic())
+        assert live.listens
 
 
 async def test_a_wrong_token_is_refused_and_harms_nobody(start: Start) -> None:

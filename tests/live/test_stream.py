@@ -1,5 +1,8 @@
 import json
 
+import pytest
+
+from tests.fixtures.audio_files import encode, speech
 from tests.live.talking import (
     BY_LENGTH,
     SECOND,
@@ -81,6 +84,17 @@ async def test_configure_changes_the_next_utterance_and_the_encoding_at_once(sta
         await talker.rest()
         assert [request[2].language for request in gateway.backend.requests] == [None, "fr"]
         assert talker.told[-1]["audio_ms"] == 500 + 512
+
+
+async def test_opus_brings_its_own_rate(start: Start) -> None:
+    recording = encode(speech("weather"), "ogg", "libopus", 48_000)
+    async with start(**BY_LENGTH) as gateway, talking(gateway, STREAM + SECOND + "&encoding=opus") as talker:
+        await talker.socket.send_bytes(recording[:4_000])
+        await talker.say("configure", sample_rate=48_000, language="en")
+        await talker.socket.send_bytes(recording[4_000:])
+        await talker.say("close")
+        assert await talker.rest() == 1000
+        assert talker.told[-1]["audio_ms"] == pytest.approx(len(speech("weather")) / 16, abs=20)
 
 
 async def test_a_close_frame_is_answered_by_all_finals_too(start: Start) -> None:

@@ -30,7 +30,7 @@ class Intake:
 
     def __init__(self, config: SegmenterConfig, *, endpointing: bool) -> None:
         self._config = config
-        self._endpointing = endpointing
+        self.endpointing = endpointing
         self._framer = Framer()
         self._segmenter: Segmenter | None = None
         self._origin = 0
@@ -100,9 +100,9 @@ class Intake:
 
     def configure(self, config: SegmenterConfig, *, endpointing: bool) -> None:
         """From here on cuts by `config`. Nothing may be open."""
-        if (config, endpointing) != (self._config, self._endpointing):
-            self._origin, self._segmenter = self._position, None
-            self._config, self._endpointing = config, endpointing
+        if self._segmenter and (config, endpointing) != (self._config, self.endpointing):
+            self._segmenter.configure(config)
+        self._config, self.endpointing = config, endpointing
 
     @property
     def _position(self) -> int:
@@ -111,7 +111,7 @@ class Intake:
     def _frame(self, frame: Samples) -> list[SpeechBegan | UtteranceCut]:
         if self._segmenter is None:
             self._segmenter = Segmenter(self._config)
-        events = self._segmenter.push(frame, (self._last_score if self._endpointing else 1.0,))
+        events = self._segmenter.push(frame, (self._last_score if self.endpointing else 1.0,))
         return self._numbered(events) if events else []
 
     def _numbered(self, events: list[Event]) -> list[SpeechBegan | UtteranceCut]:
@@ -119,7 +119,7 @@ class Intake:
         for event in events:
             if isinstance(event, SpeechStarted):
                 at_ms = ms_of_samples(self._origin + event.at_sample)
-                numbered.append(SpeechBegan(self._next_index, at_ms, self._endpointing))
+                numbered.append(SpeechBegan(self._next_index, at_ms, self.endpointing))
             else:
                 numbered.append(replace(event, utterance=self._on_clock(event.utterance)))
                 self._next_index += 1

@@ -151,6 +151,10 @@ class Session:
         """Takes a new config, at once or when no utterance is open any more. Raises BadRequest."""
         self._command(now_s)
         self._next_config = self._limits.checked(config)
+        if config.endpointing:
+            # What is open now would be without an end otherwise.
+            self._intake.endpointing = True
+            self._config = replace(self._config, endpointing=True)
         self._apply_config()
 
     def reset(self, *, now_s: float) -> None:
@@ -235,8 +239,7 @@ class Session:
             end_ms = ms_of_samples(utterance.start_sample + len(utterance.samples))
             effects.append(Notify(SpeechEnded(utterance.index, end_ms, event.reason, self._config.endpointing)))
             effects += self._delivery.add(event, self._config, now_s=now_s)
-        if events:
-            self._apply_config()
+            self._apply_config(after_cut=True)
         return effects + self._pressed() + self._due_partial()
 
     def _cancelled_partial(self) -> list[Effect]:
@@ -270,15 +273,22 @@ class Session:
         ends = self.state is State.CLOSING or self._delivery.broken_by is not None
         return [Notify(Backpressure(action, buffered_ms))] if action and not ends else []
 
-    def _apply_config(self) -> None:
+    def _apply_config(self, *, after_cut: bool = False) -> None:
         config = self._next_config
-        if config is None or self._intake.open_samples:
+        if config is None:
+            return
+        if not self._intake.open_samples:
+            self._intake.configure(config.segmenter, endpointing=config.endpointing)
+            self._next_config = None
+        elif after_cut:
+            # Speech goes on without a pause: it is the next utterance, and cut as the one before until there is one.
+            config = replace(config, segmenter=self._config.segmenter, endpointing=self._config.endpointing)
+        else:
             return
         now, before = ((one.options.language, one.options.languages, one.model) for one in (config, self._config))
         if now != before:
             self._delivery.forget()
-        self._intake.configure(config.segmenter, endpointing=config.endpointing)
-        self._config, self._next_config = config, None
+        self._config = config
 
     def _after_answer(self, now_s: float) -> list[Effect]:
         if self._delivery.broken_by is not None:

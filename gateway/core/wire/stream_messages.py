@@ -1,7 +1,7 @@
 """The wire of /v1/stream: a client's messages as commands, a session's messages as JSON objects."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeAlias, cast
 
@@ -67,6 +67,12 @@ class Resume:
     session_id: str
     resume_token: str
     last_utterance: int | None
+    given: Fields = field(compare=False, repr=False)
+
+    def check(self, options: "StreamOptions") -> None:
+        """Raises BadRequest where it says other options than its session's, which stay as they are."""
+        if _options(self.given, options) != options:
+            raise BadRequest("A session that is resumed keeps its options.", code="invalid_parameter")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,11 +133,15 @@ def parse_start(values: Mapping[str, object], defaults: StreamOptions, *, is_que
     fields = Fields(values, _OPTIONS | _START | (frozenset() if is_query else {"type"}), is_query=is_query)
     session_id, token = fields.identifier("session_id", None), fields.identifier("resume_token", None)
     if token is None:
+        if "last_utterance" in fields:
+            raise fields.invalid("last_utterance", "it needs a resume_token")
         return replace(_options(fields, defaults), session_id=session_id)
     if session_id is None:
         raise BadRequest("Only a named session can be resumed.", code="missing_required_parameter", param="session_id")
     last = fields.integer("last_utterance", -1, low=-1, high=MAX_UTTERANCE_NUMBER)
-    return Resume(session_id=session_id, resume_token=token, last_utterance=None if last < 0 else last)
+    _options(fields, defaults)
+    last_utterance = None if last < 0 else last
+    return Resume(session_id=session_id, resume_token=token, last_utterance=last_utterance, given=fields)
 
 
 def parse_message(data: object, current: StreamOptions) -> Command:

@@ -107,6 +107,23 @@ def test_a_new_config_waits_for_the_open_utterance() -> None:
     assert [asked.model for asked in driver.asked] == ["base", "small"]
 
 
+def test_a_new_config_does_not_wait_for_a_pause() -> None:
+    driver = Driver()
+    driver.speak("..####")
+    driver.session.configure(replace(CONFIG, options=DecodeOptions(language="de")), now_s=100)
+    driver.speak("#" * 60)
+    driver.answer(0, said("one"))
+    assert [asked.options.language for asked in driver.asked[:2]] == [None, "de"]
+
+
+def test_endpointing_ends_what_was_begun_without() -> None:
+    driver = Driver(replace(CONFIG, endpointing=False))
+    driver.speak("......##")
+    driver.session.configure(CONFIG, now_s=100)
+    assert kinds(driver.speak("##...")) == ["SpeechEnded", "Transcribe"]
+    assert kinds(driver.speak("..####...")) == ["SpeechBegan", "SpeechEnded"]
+
+
 def test_a_config_with_the_same_language_keeps_what_was_learned() -> None:
     driver = Driver()
     driver.speak(SPEECH)

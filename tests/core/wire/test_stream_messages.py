@@ -111,12 +111,35 @@ def test_values_that_clash_name_the_field() -> None:
 
 def test_resuming() -> None:
     query = {"session_id": "s", "resume_token": "t"}
-    assert parse_start(query, DEFAULTS, is_query=True) == Resume(session_id="s", resume_token="t", last_utterance=None)
+    resume = parse_start(query, DEFAULTS, is_query=True)
+    assert isinstance(resume, Resume)
+    assert (resume.session_id, resume.resume_token, resume.last_utterance) == ("s", "t", None)
     resume = parse_start({"type": "configure", **query, "last_utterance": 4}, DEFAULTS, is_query=False)
-    assert resume == Resume(session_id="s", resume_token="t", last_utterance=4)
+    assert isinstance(resume, Resume)
+    assert resume.last_utterance == 4
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        ({"resume_token": "t"}, "session_id"),
+        ({"session_id": "s", "last_utterance": "4"}, "last_utterance"),
+        ({"session_id": "s", "resume_token": "t", "sample_rate": "banana"}, "sample_rate"),
+    ],
+)
+def test_what_makes_no_sense_of_resuming_is_refused(query: dict[str, str], param: str) -> None:
     with pytest.raises(BadRequest) as error:
-        parse_start({"resume_token": "t"}, DEFAULTS, is_query=True)
-    assert error.value.param == "session_id"
+        parse_start(query, DEFAULTS, is_query=True)
+    assert error.value.param == param
+
+
+def test_a_session_that_is_resumed_keeps_its_options() -> None:
+    query = {"session_id": "s", "resume_token": "t", "encoding": "mulaw", "silence_ms": "300"}
+    resume = parse_start(query, DEFAULTS, is_query=True)
+    assert isinstance(resume, Resume)
+    resume.check(replace(DEFAULTS, encoding=Encoding.MULAW, silence_ms=300, language="de"))
+    with pytest.raises(BadRequest, match="keeps its options"):
+        resume.check(replace(DEFAULTS, encoding=Encoding.MULAW))
 
 
 def test_configure_changes_what_it_names() -> None:
