@@ -7,10 +7,12 @@ from jobs import Backlog, Job
 from options import Options
 
 
-def job(frames: int, arrived_s: float = 0.0, *, encoded: Any = None, urgent: bool = False) -> Job:
+def job(
+    frames: int, arrived_s: float = 0.0, *, temperature: float = 0.0, encoded: Any = None, urgent: bool = False
+) -> Job:
     return Job(
         samples=np.zeros(16000, np.int16), options=Options(urgent=urgent), previous_tokens=[],
-        attempt=Attempt(frames, 0.0), arrived_s=arrived_s, encoded=encoded,
+        attempt=Attempt(frames, temperature), arrived_s=arrived_s, encoded=encoded,
         is_cancelled=lambda: False, reply=lambda outcome: None,
     )  # fmt: skip
 
@@ -31,6 +33,19 @@ def test_the_short_go_first_but_the_long_do_not_starve() -> None:
     long, short = job(3000, arrived_s=0.0), job(800, arrived_s=0.0)
     assert filled(long, short).take(1.0) == [short]
     assert filled(long, job(800, arrived_s=99.0)).take(100.0) == [long]
+
+
+def test_what_is_sampled_lets_the_rest_go_first_and_does_not_starve() -> None:
+    sampled, fresh = job(3000, arrived_s=0.0, temperature=0.2), job(3000, arrived_s=5.0)
+    assert filled(sampled, fresh).take(6.0) == [fresh]
+    assert filled(sampled, job(3000, arrived_s=99.0)).take(100.0) == [sampled]
+
+
+def test_a_sampled_batch_has_as_many_rows_as_another() -> None:
+    sampled = [job(3000, temperature=0.2) for _ in range(4)]
+    assert filled(*sampled, max_batch=8).take(1.0) == sampled[:1]
+    assert filled(*sampled, max_batch=16).take(1.0) == sampled[:3]
+    assert filled(*sampled, max_batch=2).take(1.0) == sampled[:1]
 
 
 def test_a_batch_is_bounded() -> None:

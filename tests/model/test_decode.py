@@ -13,8 +13,8 @@ from faster_whisper.tokenizer import Tokenizer
 from numpy.typing import NDArray
 from whisper_normalizer.english import EnglishTextNormalizer
 
-from decode import SAMPLED_HYPOTHESES, Decoder
-from guard import WIDER_FRAMES, Attempt, Hypothesis
+from decode import Decoder
+from guard import SAMPLED_HYPOTHESES, WIDER_FRAMES, Attempt, Hypothesis
 from jobs import Job
 from options import Options, RequestError
 from tests.model.conftest import Answer, DecodeAll

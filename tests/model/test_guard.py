@@ -1,9 +1,24 @@
+from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from guard import TEMPERATURES, Attempt, Hypothesis, best_of, ends_in_repeat, is_silence, looks_wrong, next_attempt
+from decode import Decoder
+from guard import (
+    TEMPERATURES,
+    Attempt,
+    Hypothesis,
+    best_of,
+    ends_in_repeat,
+    is_silence,
+    looks_wrong,
+    next_attempt,
+    nobody_speaks,
+)
+from jobs import Job
 from options import Options
+from tests.model.conftest import DecodeAll
 from windows import MAX_FRAMES
 
 GOOD = Hypothesis(
@@ -83,3 +98,33 @@ def test_the_most_probable_that_does_not_loop_is_kept() -> None:
     surer = replace(GOOD, avg_logprob=-1.2)
     assert best_of([looped, unsure, surer], Options()) is surer
     assert best_of([looped, replace(looped, avg_logprob=-0.3)], Options()) is looped
+
+
+@pytest.mark.parametrize(("threshold", "nobody"), [(0.6, True), (0.1, True), (0.9, False)])
+def test_a_text_for_what_is_no_speech_is_not_tried_again(threshold: float, nobody: bool) -> None:
+    loop = replace(GOOD, no_speech_prob=0.8, compression_ratio=9.0)
+    assert nobody_speaks(loop, Options(no_speech_threshold=threshold)) is nobody
+    assert not nobody_speaks(replace(loop, no_speech_prob=0.5), Options(no_speech_threshold=threshold))
+
+
+@pytest.mark.parametrize("timestamps", [False, True])
+def test_noise_has_no_text(make_job: Callable[..., Job], decode_all: DecodeAll, timestamps: bool) -> None:
+    noise = np.random.default_rng(7).normal(0, 500, 28 * 16_000).astype(np.int16)
+    job = make_job(noise, timestamps=timestamps)
+    answer = decode_all([job])[job]
+    assert isinstance(answer, dict)
+    assert (answer["text"], answer["segments"]) == ("", [])
+    assert answer["filtered"]["reason"] == "no_speech"
+
+
+def test_a_text_for_noise_is_not_decoded_again(
+    decoder: Decoder, make_job: Callable[..., Job], decode_all: DecodeAll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loop(jobs: list[Job], encoded: object) -> list[Hypothesis]:
+        return [replace(GOOD, text="la la " * 40, compression_ratio=9.0, no_speech_prob=0.8) for _ in jobs]
+
+    monkeypatch.setattr(decoder, "_generate", loop)
+    job = make_job(np.full(80_000, 999, np.int16))
+    answer = decode_all([job])[job]
+    assert isinstance(answer, dict)
+    assert (answer["text"], answer["filtered"]["reason"], len(job.hypotheses)) == ("", "no_speech", 1)

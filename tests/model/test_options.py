@@ -13,6 +13,10 @@ def test_an_english_model_is_not_asked_for_the_language() -> None:
     assert parse_options({}, multilingual=False).language == "en"
 
 
+def test_next_to_no_temperature_is_none() -> None:
+    assert parse_options({"temperature": 1e-40}, multilingual=True).temperature is None
+
+
 def test_everything_asked_is_kept() -> None:
     parameters = {
         "language": "de", "task": "translate", "prompt": " so ", "hotwords": "Tritone", "beam_size": 3, "patience": 2.0,

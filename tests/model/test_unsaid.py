@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import ctranslate2
 import numpy as np
@@ -13,6 +14,7 @@ from guard import Hypothesis
 from jobs import Job
 from tests.model.conftest import DecodeAll
 from unsaid import shifted, unsaid_from_s
+from words import add_words
 
 BEGIN = 1_000
 HEARD = Hypothesis((), "", 0.0, -0.2, 1.0, 0.0, reached_cap=False)
@@ -71,7 +73,14 @@ def test_a_result_that_stops_in_the_middle_is_gone_on_with(
             else:
                 yield hypothesis
 
+    aligned_frames: list[list[int]] = []
+
+    def aligning(*arguments: Any) -> None:
+        aligned_frames.append(arguments[-1])
+        add_words(*arguments)
+
     monkeypatch.setattr(decoder, "_generate", stopping)
+    monkeypatch.setattr("decode.add_words", aligning)
     job = make_job(samples, timestamps=True, word_timestamps=words)
     answer = decode_all([job])[job]
     assert isinstance(answer, dict)
@@ -83,9 +92,12 @@ def test_a_result_that_stops_in_the_middle_is_gone_on_with(
     assert starts[0] < stops_s <= starts[-1]
     assert job.start_s + job.duration_s == pytest.approx(len(samples) / 16_000, abs=0.02)
     if words:
-        times_s = [word["start_s"] for segment in answer["segments"] for word in segment["words"]]
+        told = [word for segment in answer["segments"] for word in segment["words"]]
+        times_s = [time_s for word in told for time_s in (word["start_s"], word["end_s"])]
         assert times_s == sorted(times_s)
         assert times_s[-1] > stops_s
+        # The words before it are looked for where they were said.
+        assert aligned_frames[0] == [int(stops_s * 100)]
     assert answer["text"] == "".join(segment["text"] for segment in answer["segments"]).strip()
 
 

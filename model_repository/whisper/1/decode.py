@@ -14,7 +14,7 @@ from faster_whisper.tokenizer import Tokenizer
 from numpy.typing import NDArray
 
 from features import LogMel
-from guard import Attempt, Hypothesis, best_of, is_silence, looks_wrong, next_attempt
+from guard import SAMPLED_HYPOTHESES, Attempt, Hypothesis, best_of, is_silence, looks_wrong, next_attempt, nobody_speaks
 from jobs import Job
 from layout import Layout
 from options import MAX_PROMPT_TOKENS, Options, RequestError
@@ -25,16 +25,11 @@ from windows import (
     CANARY_FRAMES,
     FRAMES_PER_S,
     MAX_FRAMES,
-    MAX_NEW_TOKENS,
     MAX_SAMPLES,
     SAMPLES_PER_FRAME,
-    token_cap,
     window_frames,
 )
 from words import add_words
-
-SAMPLED_HYPOTHESES = 5
-"""faster-whisper's best_of: drawn at each temperature above 0."""
 
 LONGEST_CONTEXT_TOKENS = 448
 
@@ -130,7 +125,7 @@ class Decoder:
             if error := job.abandoned(time.time() * 1000):
                 yield job, error
             else:
-                shapes.setdefault(_shape(job), []).append(index)
+                shapes.setdefault(job.shape, []).append(index)
         for indices in shapes.values():
             yield from self._decode_shape([speaking[index] for index in indices], rows(encoded, indices))
 
@@ -140,6 +135,9 @@ class Decoder:
             job.hypotheses.append(hypothesis)
             retry = None
             if not job.options.canary and looks_wrong(hypothesis, job.options, job.duration_s, job.attempt.frames):
+                if nobody_speaks(hypothesis, job.options):
+                    yield job, whole_of(job, result_of(job, hypothesis, []))
+                    continue
                 if job.options.once:
                     unsure = {"filtered": {"reason": "unsure", "text": hypothesis.text}}
                     yield job, whole_of(job, result_of(job, hypothesis, []) | unsure)
@@ -160,7 +158,7 @@ class Decoder:
     def _whole_or_rest(self, job: Job, hypothesis: Hypothesis, result: dict[str, Any]) -> Outcome:
         """The result with what was said before it, or how to hear what it left unsaid."""
         whole = whole_of(job, result)
-        from_s = unsaid_from_s(hypothesis, self._tokenizer(job).timestamp_begin, job.duration_s)
+        from_s = self._unsaid_from_s(job, hypothesis)
         if from_s is None or not result["segments"]:
             return whole
         job.said = whole["segments"]
@@ -168,6 +166,9 @@ class Decoder:
         job.start_s += from_s
         job.hypotheses, job.encoded = [], None
         return replace(self._first_attempt(job.samples, job.options), is_rest=True)
+
+    def _unsaid_from_s(self, job: Job, hypothesis: Hypothesis) -> float | None:
+        return unsaid_from_s(hypothesis, self._tokenizer(job).timestamp_begin, job.duration_s)
 
     def _choose(self, job: Job) -> Hypothesis:
         last = job.hypotheses[-1]
@@ -186,18 +187,19 @@ class Decoder:
         self, jobs: list[Job], timed: list[tuple[int, Hypothesis]], encoded: ctranslate2.StorageView
     ) -> Iterator[tuple[Job, dict[str, Any]]]:
         by_language: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+        heard_s: dict[int, float] = {}
         for index, hypothesis in timed:
-            result = self._finish(jobs[index], hypothesis)
+            job = jobs[index]
+            result = self._finish(job, hypothesis)
             if result["segments"]:
-                by_language.setdefault(f"{jobs[index].language} {jobs[index].options.task}", []).append((index, result))
+                by_language.setdefault(f"{job.language} {job.options.task}", []).append((index, result))
+                # The words of what it left unsaid are not among these.
+                heard_s[index] = self._unsaid_from_s(job, hypothesis) or job.duration_s
             else:
-                yield jobs[index], result
+                yield job, result
         for group in by_language.values():
             indices = [index for index, _ in group]
-            frames = [
-                min(max(len(jobs[index].samples) // SAMPLES_PER_FRAME, LEAST_ALIGNED_FRAMES), MAX_FRAMES)
-                for index in indices
-            ]
+            frames = [max(LEAST_ALIGNED_FRAMES, int(heard_s[index] * FRAMES_PER_S)) for index in indices]
             segments = [result["segments"] for _, result in group]
             add_words(self._model, rows(encoded, indices), self._tokenizer(jobs[indices[0]]), segments, frames)
             for index, result in group:
@@ -236,7 +238,7 @@ class Decoder:
     def _generate(self, jobs: list[Job], encoded: ctranslate2.StorageView) -> Iterator[Hypothesis]:
         options, temperature = jobs[0].options, jobs[0].attempt.temperature
         prompts = [self._prompt(job) for job in jobs]
-        cap = max(_cap(job) for job in jobs)
+        cap = max(job.cap for job in jobs)
         search: dict[str, object] = {"beam_size": options.beam_size, "patience": options.patience}
         if temperature > 0:
             search = {
@@ -266,7 +268,7 @@ class Decoder:
                 compression_ratio=compression_ratio(text),
                 no_speech_prob=result.no_speech_prob,
                 # Its own, whatever the others of the batch may have; a long prompt leaves less.
-                reached_cap=len(tokens) >= min(_cap(job), LONGEST_CONTEXT_TOKENS - len(prompts[0])),
+                reached_cap=len(tokens) >= min(job.cap, LONGEST_CONTEXT_TOKENS - len(prompts[0])),
             )
 
     def _prompt(self, job: Job) -> list[int]:
@@ -287,24 +289,3 @@ class Decoder:
 
     def _tokenizer(self, job: Job) -> Tokenizer:
         return Tokenizer(self._tokens, self.multilingual, task=job.options.task, language=job.language)
-
-
-def _shape(job: Job) -> tuple[object, ...]:
-    """What CTranslate2 needs to be equal in one generate."""
-    options = job.options
-    return (
-        len(job.previous_tokens),
-        options.timestamps,
-        options.beam_size,
-        options.patience,
-        job.attempt.temperature,
-        options.suppress_tokens,
-        options.canary,
-    )
-
-
-def _cap(job: Job) -> int:
-    if job.options.canary:
-        return 4
-    cap = token_cap(len(job.samples))
-    return min(MAX_NEW_TOKENS, 2 * cap) if job.attempt.frames == MAX_FRAMES else cap

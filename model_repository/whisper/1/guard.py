@@ -9,6 +9,9 @@ from windows import MAX_FRAMES
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """The fallback ladder of openai/whisper, transcribe.py."""
 
+SAMPLED_HYPOTHESES = 5
+"""faster-whisper's best_of: drawn at each temperature above 0."""
+
 MAX_CHARACTERS_PER_S = 30
 """Read English has 15; the fastest talkers reach 25."""
 
@@ -18,6 +21,9 @@ SPARE_CHARACTERS = 20
 WIDER_FRAMES = 400
 """Of 26 utterances in 367 that looked wrong (tiny.en, beam 5, prompted, n + 3 s) every one was right with so much more
 window, in a quarter of the time of the full one (docs/performance.md)."""
+
+NO_SPEECH = 0.6
+"""openai/whisper's threshold, which an option may lower for silence, but not for what is only uncertain."""
 
 REPEATED_WORDS = 3
 """A phrase of so many words that is said twice in a row at the end is how a loop starts."""
@@ -54,6 +60,14 @@ def is_silence(hypothesis: Hypothesis, options: Options) -> bool:
     return (
         hypothesis.no_speech_prob > options.no_speech_threshold and hypothesis.avg_logprob < options.log_prob_threshold
     )
+
+
+def nobody_speaks(hypothesis: Hypothesis, options: Options) -> bool:
+    """Whether what looks wrong is a text for noise or music, which no other attempt makes better.
+
+    Of speech under noise as loud as itself, or louder music, no utterance had half of that (docs/performance.md).
+    """
+    return hypothesis.no_speech_prob > max(NO_SPEECH, options.no_speech_threshold)
 
 
 def looks_wrong(hypothesis: Hypothesis, options: Options, speech_s: float, frames: int) -> bool:

@@ -73,8 +73,11 @@ class TritonPythonModel:
 
     def _job(self, request: Any, parameters: dict[str, Any]) -> Job:
         fault = parameters.pop("fault", None) if self._faults else None
+        audio = pb_utils.get_input_tensor_by_name(request, "AUDIO").as_numpy()
+        if len(audio) != 1:
+            raise RequestError("invalid_parameter", "a request has one utterance: AUDIO has the shape [1, n]", "AUDIO")
         # Triton frees the input's memory before the job is done.
-        samples = pb_utils.get_input_tensor_by_name(request, "AUDIO").as_numpy().reshape(-1).copy()
+        samples = audio[0].copy()
         options: Options = parse_options(parameters, multilingual=self._decoder.multilingual)
         job = self._decoder.job(
             samples, options, is_cancelled=request.is_cancelled, reply=lambda outcome: _reply(request, outcome)

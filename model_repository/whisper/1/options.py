@@ -62,7 +62,8 @@ def parse_options(parameters: Mapping[str, object], *, multilingual: bool) -> Op
         hotwords=_text(known, "hotwords"),
         beam_size=int(_number(known, "beam_size", 5, 1, MAX_BEAM_SIZE)),
         patience=_number(known, "patience", 1.0, 1.0, MAX_PATIENCE),
-        temperature=_number(known, "temperature", 0.0, 0.0, 1.0) or None,
+        # Next to nothing divides the scores by next to nothing.
+        temperature=round(_number(known, "temperature", 0.0, 0.0, 1.0), 3) or None,
         timestamps=_flag(known, "timestamps"),
         word_timestamps=_flag(known, "word_timestamps"),
         language_probabilities=_flag(known, "language_probabilities"),

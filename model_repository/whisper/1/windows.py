@@ -16,6 +16,7 @@ MARGIN_FRAMES = 200
 URGENT_MARGIN_FRAMES = 300
 
 CANARY_FRAMES = 100
+CANARY_TOKENS = 4
 
 MAX_NEW_TOKENS = 224
 """Half of Whisper's text context: the most its decoder produces for one window."""
