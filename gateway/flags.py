@@ -14,6 +14,8 @@ ENV_PREFIX = "TRITONE_"
 _KINDS = {str: "text", int: "a whole number", float: "a number", Path: "a path"}
 # The start of a session, its error, its account, and one message of the client's own.
 _RESUMED_MESSAGES = 4
+# Whoever gives an empty key has a variable that is not set.
+_NEVER_EMPTY = ("api_keys", "admin_key")
 
 
 def env_name(name: str) -> str:
@@ -77,7 +79,7 @@ def _parse(field: dataclasses.Field[Any], text: str, source: str) -> Value:
     low, high, choices = field.metadata["low"], field.metadata["high"], field.metadata["choices"]
     if choices and value not in choices:
         raise SettingsError(f"{source}: {text!r} is not one of {', '.join(choices)}")
-    if isinstance(value, str) and not value:
+    if isinstance(value, str) and not value and (field.default != "" or field.name in _NEVER_EMPTY):
         raise SettingsError(f"{source}: may not be empty")
     if isinstance(value, int | float) and low is not None and value < low:
         raise SettingsError(f"{source}: {text} is less than {low:g}")
@@ -124,7 +126,8 @@ def _check_addresses(settings: Settings) -> None:
     for name, addresses in (("triton", tritons), ("triton_metrics", pages)):
         for address in addresses:
             host, _, port = address.rpartition(":")
-            if not (host and port.isdecimal() and 0 < int(port) < 65536):  # noqa: PLR2004 - the range of a port
+            is_host = host and "/" not in host and (":" not in host or (host[0], host[-1]) == ("[", "]"))
+            if not (is_host and port.isdecimal() and 0 < int(port) < 65536):  # noqa: PLR2004 - the range of a port
                 raise SettingsError(f"{flag_name(name)} or {env_name(name)}: {address!r} is not HOST:PORT")
     if len(pages) not in (0, len(tritons)):
         raise SettingsError(

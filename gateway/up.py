@@ -2,10 +2,12 @@
 
 import asyncio
 import dataclasses
+import errno
 import fcntl
 import ipaddress
 import logging
 import os
+import shutil
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator
@@ -41,7 +43,10 @@ def up(settings: Settings) -> int:
         address, port = listener.getsockname()[:2]
         check_keys(settings, address)
         runs = settings.cache_dir / "run"
-        with run_folder(runs / f"port-{port}") as folder, triton_ports(runs, avoid=port) as ports:
+        with (
+            run_folder(runs / f"port-{port}", stays=bool(settings.port)) as folder,
+            triton_ports(runs, avoid=port) as ports,
+        ):
             installation = install_triton(settings.cache_dir, say)
             names = [weights.served_id(name) for name in settings.models]
             if len(set(names)) < len(names):
@@ -75,7 +80,7 @@ async def _up(settings: Settings, launch: Launch, listener: socket.socket, say: 
 
         _stop_on_signal(stop, end_at_once, say)
         settings = dataclasses.replace(settings, triton=triton.grpc_address, triton_metrics=triton.metrics_address)
-        await _serve_until(stop, settings, listener, say, restart_triton=triton.restart)
+        await _serve_until(stop, settings, listener, say, state="ready", restart_triton=triton.restart)
     if triton.lost:
         raise SetupError("Triton was lost", details=triton.log_tail())
     return 0
@@ -84,7 +89,8 @@ async def _up(settings: Settings, launch: Launch, listener: socket.socket, say: 
 async def _serve(settings: Settings, listener: socket.socket, say: Say) -> int:
     stop = asyncio.Event()
     _stop_on_signal(stop, _current_task().cancel, say)
-    await _serve_until(stop, settings, listener, say)
+    # Whether that Triton has the model is found out from now on.
+    await _serve_until(stop, settings, listener, say, state="listening")
     return 0
 
 
@@ -94,12 +100,13 @@ async def _serve_until(
     listener: socket.socket,
     say: Say,
     *,
+    state: str,
     restart_triton: Callable[[], None] | None = None,
 ) -> None:
     # Until here a connection is refused rather than left waiting; from here the kernel keeps it for the gateway.
     listener.listen(_BACKLOG)
     address = _url(listener)
-    say(f"ready: {address} serves {', '.join(settings.models)} (Triton at {settings.triton})")
+    say(f"{state}: {address} serves {', '.join(settings.models)} (Triton at {settings.triton})")
     say(f"try: curl -F file=@speech.flac -F model=whisper-1 {address}/v1/audio/transcriptions")
     await app.serve(settings, listener=listener, stop=stop, restart_triton=restart_triton)
 
@@ -159,7 +166,8 @@ def bound(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         reason = os.strerror(error.errno or 0).lower()
-        raise SetupError(f"port {port} on {host}: {reason}; choose another with --port") from None
+        remedy = "address with --host" if error.errno == errno.EADDRNOTAVAIL else "with --port"
+        raise SetupError(f"port {port} on {host}: {reason}; choose another {remedy}") from None
     return listener
 
 
@@ -177,8 +185,11 @@ def check_keys(settings: Settings, address: str) -> None:
 
 
 @contextmanager
-def run_folder(folder: Path) -> Iterator[Path]:
-    """The folder of one running Triton's repository and log. Raises SetupError when another `tritone up` has it."""
+def run_folder(folder: Path, *, stays: bool = True) -> Iterator[Path]:
+    """The folder of one running Triton's repository and log, which `stays` for whoever comes to read the log.
+
+    Raises SetupError when another `tritone up` has it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         try:
@@ -187,6 +198,8 @@ def run_folder(folder: Path) -> Iterator[Path]:
             name = folder.name.replace("-", " ")
             raise SetupError(f"another `tritone up` is starting on {name}; choose another with --port") from None
         yield folder
+        if not stays:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _url(listener: socket.socket) -> str:

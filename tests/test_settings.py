@@ -52,6 +52,9 @@ def test_the_help_names_every_setting_with_default_unit_and_variable() -> None:
         (("--triton", "localhost"), {}, "--triton or TRITONE_TRITON: 'localhost' is not HOST:PORT"),
         (("--triton-metrics", "here:0"), {}, "--triton-metrics or TRITONE_TRITON_METRICS: 'here:0' is not HOST:PORT"),
         (("--triton", "a:1,b"), {}, "--triton or TRITONE_TRITON: 'b' is not HOST:PORT"),
+        (("--triton", "http://a:1"), {}, "--triton or TRITONE_TRITON: 'http://a:1' is not HOST:PORT"),
+        (("--triton", "::1:1"), {}, "--triton or TRITONE_TRITON: '::1:1' is not HOST:PORT"),
+        ((), {"TRITONE_API_KEYS": ""}, "TRITONE_API_KEYS: may not be empty"),
         (
             ("--triton", "a:1,b:1", "--triton-metrics", "a:2"),
             {},
@@ -78,6 +81,10 @@ def test_one_file_leaves_a_permit_to_others() -> None:
 def test_the_models_are_named_once_each_with_the_default_first() -> None:
     assert parsed().models == ("base",)
     assert parsed("--model", "small", "--also", " tiny.en, base,,small").models == ("small", "tiny.en", "base")
+
+
+def test_what_is_empty_by_default_may_be_empty() -> None:
+    assert parsed(TRITONE_ALSO="", TRITONE_ALLOW_ORIGINS="", TRITONE_TRITON_METRICS="") == parsed()
 
 
 def test_the_cache_is_where_the_desktop_says() -> None:

@@ -10,7 +10,7 @@ from gateway.core.errors import AudioTooLong, BadRequest
 
 FILE_FIELD = "file"
 FORM = b"multipart/form-data"
-MAX_FIELDS = 64
+MAX_FIELDS = 256
 _PLAIN = (b"binary", b"8bit", b"7bit")
 
 
@@ -38,6 +38,9 @@ class Form:
         kind, options = parse_options_header(content_type.encode(errors="surrogateescape"))
         if kind != FORM:
             raise BadRequest("The body must be multipart/form-data.", code="invalid_form")
+        if not options.get(b"boundary"):
+            message = "The Content-Type names no boundary. Whoever makes the form sets it, with the boundary it used."
+            raise BadRequest(message, code="invalid_form")
         self._upload = upload
         self._limits = limits
         self._header = (bytearray(), bytearray())
@@ -47,7 +50,7 @@ class Form:
         self._is_whole = False
         try:
             self._parser = MultipartParser(
-                options.get(b"boundary", b""),
+                options[b"boundary"],
                 {
                     "on_part_begin": self._begin,
                     "on_header_field": lambda data, start, end: self._header[0].extend(data[start:end]),

@@ -2,8 +2,10 @@
 
 import importlib.metadata
 import importlib.util
+import os
 import platform
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from ctypes.util import find_library
@@ -52,9 +54,11 @@ def every_check(settings: Settings) -> Iterator[Check]:
     yield check_packages([name for name in _PACKAGES if importlib.util.find_spec(name) is None])
     yield check_libpython(_libpython_place())
     yield check_shared_memory(Path("/dev/shm"))  # noqa: S108 - the mount itself is looked at
+    if settings.device == "cuda" or settings.compute_type != "auto":
+        yield check_device(settings.device, settings.compute_type, _compute_types(settings.device))
+    yield check_disk(settings.cache_dir, missing_bytes(settings))
     for model in settings.models:
         yield check_model(model, settings.cache_dir)
-    yield check_disk(settings.cache_dir, missing_bytes(settings))
 
 
 def require_all(settings: Settings) -> None:
@@ -109,6 +113,23 @@ def check_shared_memory(folder: Path) -> Check:
     return Check(str(folder), f"{free_bytes // _MIB} MiB free", remedy)
 
 
+def check_device(device: str, compute_type: str, supported: frozenset[str]) -> Check:
+    """CTranslate2 can use the device, and the compute type on it."""
+    if not supported:
+        return Check("device", f"CTranslate2 can't use {device}", "choose another with --device")
+    found = f"{device}, with {', '.join(sorted(supported))}"
+    fits = compute_type in {"auto", "default", *supported}
+    return Check("device", found, "" if fits else f"{compute_type} is none of them: choose another with --compute-type")
+
+
+def _compute_types(device: str) -> frozenset[str]:
+    """What CTranslate2 can do there, asked in a process of its own: the gateway needs none of its libraries."""
+    wanted = "'cuda' if ctranslate2.get_cuda_device_count() else 'cpu'" if device == "auto" else repr(device)
+    program = f"import ctranslate2; print(*ctranslate2.get_supported_compute_types({wanted}))"
+    asked = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    return frozenset(asked.stdout.split())
+
+
 def check_model(model: str, cache_dir: Path) -> Check:
     """The model's name means something, and cached weights can be read."""
     try:
@@ -131,6 +152,8 @@ def check_disk(cache_dir: Path, needed_bytes: int) -> Check:
     place = next(folder for folder in (cache_dir, *cache_dir.parents) if folder.exists())
     if not place.is_dir():
         return Check("cache", f"{place} is not a folder", "choose another with --cache-dir")
+    if not os.access(place, os.W_OK):
+        return Check("cache", f"{place} can't be written", "choose another with --cache-dir")
     free_bytes = shutil.disk_usage(place).free
     found = f"{cache_dir}, {free_bytes // _MIB} MiB free, {needed_bytes // _MIB} MiB to be written"
     enough = free_bytes >= needed_bytes + _SPARE_BYTES

@@ -113,7 +113,9 @@ class Fleet:
         """Who looks after a model, by address. Raises NotFound."""
         keepers = {one.address: one.warden.keeper(model) for one in self.endpoints if model in one.warden.models}
         if not keepers:
-            raise NotFound("There is no such model.", code="model_not_found", param="model")
+            raise NotFound(
+                f"There is no such model. Watched: {', '.join(self.models)}.", code="model_not_found", param="model"
+            )
         return keepers
 
     def unloaded(self, model: str) -> bool:

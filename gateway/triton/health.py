@@ -57,6 +57,7 @@ class ModelHealth:
         self._max_age_s = limits.max_age_s
         self._recovery_s = limits.recovery_s
         self._answered_at_s = -float("inf")
+        self._told = ""
         self._changes = changes
         self._attended: dict[asyncio.Timeout, None] = {}
         telemetry.model_ready.labels(endpoint, model).set(0)
@@ -143,7 +144,7 @@ class ModelHealth:
         """The canary came back. Lets requests in unless something else has failed meanwhile."""
         open_s = self._breaker.open_since(time.monotonic())
         if self._breaker.passed():
-            if self._answered_at_s > 0 and open_s <= _LONGEST_RECOVERY_S:
+            if self._has_answered and open_s <= _LONGEST_RECOVERY_S:
                 self._recovery_s = open_s
             logger.info("the model answers", extra={"fields": self._named | {"after_s": round(open_s, 1)}})
             self._telemetry.model_ready.labels(self._endpoint, self.model).set(1)
@@ -152,10 +153,17 @@ class ModelHealth:
 
     def trip(self, reason: str) -> None:
         """Requests are refused from now on."""
-        if self._breaker.trip(reason, now_s=time.monotonic()):
+        was_closed = self._breaker.trip(reason, now_s=time.monotonic())
+        if was_closed or (not self._has_answered and reason != self._told):
             logger.error("the model does not answer", extra={"fields": self._named | {"reason": reason}})
+        self._told = reason
+        if was_closed:
             self._telemetry.model_ready.labels(self._endpoint, self.model).set(0)
             self._telemetry.breaker_opened.labels(self._endpoint, self.model).inc()
+
+    @property
+    def _has_answered(self) -> bool:
+        return self._answered_at_s > 0
 
     def loaded(self, wanted: bool) -> None:
         """An operator wants it loaded, or not: what waits for an unloaded model has no chance."""

@@ -23,6 +23,9 @@ from gateway.settings import Settings
         (checks.check_libpython(""), "apt-get install libpython3."),
         (checks.check_shared_memory(Path("/nowhere")), "mount a tmpfs"),
         (checks.check_disk(Path("/"), 1 << 60), "--cache-dir"),
+        (checks.check_disk(Path("/proc/cache"), 0), "--cache-dir"),
+        (checks.check_device("cuda", "auto", frozenset()), "--device"),
+        (checks.check_device("cpu", "foo", frozenset({"int8"})), "--compute-type"),
         (checks.check_disk(Path("/dev/null/cache"), 0), "--cache-dir"),
     ],
 )
@@ -42,6 +45,7 @@ def test_what_is_missing_comes_with_a_remedy(check: checks.Check, words: str) ->
         checks.check_packages([]),
         checks.check_libpython("/usr/lib"),
         checks.check_disk(Path("/"), 0),
+        checks.check_device("cpu", "int8", checks._compute_types("cpu")),
     ],
 )
 def test_what_is_there_needs_no_remedy(check: checks.Check) -> None:

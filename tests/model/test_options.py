@@ -41,7 +41,7 @@ def test_everything_asked_is_kept() -> None:
         ({"language": "de"}, False, "unsupported_language", "language"),
         ({"languages": "en,xx"}, True, "unsupported_language", "language"),
         ({"task": "sing"}, True, "invalid_parameter", "task"),
-        ({"task": "translate"}, False, "unsupported_parameter", "task"),
+        ({"task": "translate"}, False, "unsupported_parameter", "model"),
         ({"beam_size": 0}, True, "invalid_parameter", "beam_size"),
         ({"beam_size": 11}, True, "invalid_parameter", "beam_size"),
         ({"patience": 0.5}, True, "invalid_parameter", "patience"),

@@ -143,3 +143,10 @@ async def test_who_should_come_back_is_not_told_of_an_outage_of_hours(monkeypatc
     health.passed()
     health.failed(GONE)
     assert health.retry_after_s == 4.0
+
+
+async def test_a_model_that_never_answered_is_told_of_once_for_each_reason(caplog: pytest.LogCaptureFixture) -> None:
+    health = unknown()
+    for reason in ("not loaded", "not loaded", "being loaded"):
+        health.trip(reason)
+    assert [record.fields["reason"] for record in caplog.records] == ["not loaded", "being loaded"]  # type: ignore[attr-defined]

@@ -104,7 +104,7 @@ def _task(value: object, multilingual: bool) -> str:
     if value not in _TASKS:
         raise RequestError("invalid_parameter", "task is 'transcribe' or 'translate'", "task")
     if value == "translate" and not multilingual:
-        raise RequestError("unsupported_parameter", "this model knows English only and can't translate", "task")
+        raise RequestError("unsupported_parameter", "this model knows English only and can't translate", "model")
     return str(value)
 
 
