@@ -153,11 +153,17 @@ class Keeper:
             return
         self._wanted = True
         self.health.loaded(wanted=True)
+        before = self._orders.turns
         async with self._orders.giving():
-            # Triton takes a load for done where a broken model is loaded.
-            step = Step.HEAL if await self._orders.state() == READY else Step.LOAD
-            self.health.give_up()
-            await self._load_afresh(step)
+            # Triton takes a load for done where a broken model is loaded. One that was loaded while this waited for its
+            # turn is not the broken one.
+            is_same = self._orders.turns == before + 1
+            if is_same and await self._orders.state() == READY:
+                self.health.give_up()
+                await self._load_afresh(Step.HEAL)
+                self._recovery.renewed()
+            else:
+                await self._orders.load()
             self._renewed()
         await self._in_service()
 
@@ -180,13 +186,13 @@ class Keeper:
                 raise
             finally:
                 self._renewed()
+            self._recovery.renewed()
             self._telemetry.replacements.labels(self._triton.address, self.model, why, "ok").inc()
             self.health.suspected = True
 
     def _renewed(self) -> None:
         """There is a fresh process, or there will be, whose size nobody has seen."""
         self._recycling.started(now_s=time.monotonic())
-        self._recovery.renewed()
         self.resident_bytes = None
         self._telemetry.resident_bytes.remove_by_labels({"endpoint": self._triton.address, "model": self.model})
 
@@ -253,6 +259,8 @@ class Keeper:
         outcome = "loaded"
         try:
             if step is Step.HEAL:
+                # What is taken away here is brought back, however often that fails.
+                self._wanted = True
                 self.health.trip("the model is being healed")
                 self.health.give_up()
             if step is Step.HEAL and self._limits.restart and self._leftovers >= self._limits.max_leftovers:
@@ -271,8 +279,6 @@ class Keeper:
 
     async def _load_afresh(self, step: Step) -> None:
         if step is Step.HEAL:
-            # What is taken away here is brought back, however often that fails.
-            self._wanted = True
             try:
                 self._leftovers += not await self._orders.unload(patience_s=_UNLOAD_PATIENCE_S)
             except DeadlineExceeded:

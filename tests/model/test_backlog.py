@@ -35,19 +35,6 @@ def test_the_short_go_first_but_the_long_do_not_starve() -> None:
     assert filled(long, job(800, arrived_s=99.0)).take(100.0) == [long]
 
 
-def test_what_is_sampled_lets_the_rest_go_first_and_does_not_starve() -> None:
-    sampled, fresh = job(3000, arrived_s=0.0, temperature=0.2), job(3000, arrived_s=5.0)
-    assert filled(sampled, fresh).take(6.0) == [fresh]
-    assert filled(sampled, job(3000, arrived_s=99.0)).take(100.0) == [sampled]
-
-
-def test_a_sampled_batch_has_as_many_rows_as_another() -> None:
-    sampled = [job(3000, temperature=0.2) for _ in range(4)]
-    assert filled(*sampled, max_batch=8).take(1.0) == sampled[:1]
-    assert filled(*sampled, max_batch=16).take(1.0) == sampled[:3]
-    assert filled(*sampled, max_batch=2).take(1.0) == sampled[:1]
-
-
 def test_a_batch_is_bounded() -> None:
     assert len(filled(*(job(800) for _ in range(9)), max_batch=4).take(1.0)) == 4
 
@@ -80,6 +67,15 @@ def test_the_urgent_overtake_and_are_not_held_up_by_company() -> None:
     urgent = job(1500, arrived_s=1.0, urgent=True)
     backlog = filled(*others, urgent)
     assert [backlog.take(1.0), backlog.take(1.0)] == [[urgent], others]
+
+
+def test_an_urgent_second_try_does_not_wait_for_those_who_came_later() -> None:
+    fresh = job(800, arrived_s=5.0, urgent=True)
+    for frames in (1200, 3000):
+        again = job(frames, arrived_s=0.0, urgent=True)
+        assert filled(fresh, again).take(6.0) == [again]
+    sampled = job(3000, arrived_s=0.0, urgent=True, temperature=0.2)
+    assert filled(fresh, sampled).take(6.0) == [fresh]
 
 
 def test_the_urgent_starve_nobody() -> None:

@@ -1,6 +1,7 @@
 """Orders and the care for a model at the same time: neither undoes what the other did."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -89,6 +90,48 @@ async def test_a_reload_gets_rid_of_a_process_that_nobody_heals(backend: FakeTra
         await keeper.reload()
     assert backend.orders == [("unload", "base"), ("load", "base")]
     assert keeper.health.problem is None
+
+
+async def test_a_reload_leaves_what_was_loaded_while_it_waited(backend: FakeTranscriber, keeper: Keeper) -> None:
+    release = asyncio.Event()
+
+    async def slow(model: str, *, deadline: Deadline) -> None:
+        backend.orders.append(("replace", model))
+        await release.wait()
+
+    backend.replace = slow  # type: ignore[method-assign]  # held to order something in between
+    replacing = asyncio.create_task(keeper.replace("memory"))
+    await eventually(lambda: bool(backend.orders))
+    keeper.health.failed(errors.ModelUnavailable("gone"))
+    async with running(keeper):
+        reloading = asyncio.create_task(keeper.reload())
+        release.set()
+        await asyncio.gather(replacing, reloading)
+    assert backend.orders == [("replace", "base"), ("load", "base")]
+
+
+async def test_an_unload_after_a_reload_is_the_last_word(backend: FakeTranscriber) -> None:
+    keeper = keeper_of(backend, heals=False)
+    backend.sign = Sign.DEAD
+    reloading = asyncio.create_task(keeper.reload())
+    await asyncio.sleep(0)
+    unloading = asyncio.create_task(keeper.unload())
+    with suppress(errors.ModelUnavailable):
+        await reloading
+    await unloading
+    await keeper.check()
+    assert (backend.orders[-1], keeper.health.unloaded) == (("unload", "base"), True)
+
+
+async def test_loading_what_is_loaded_does_not_put_its_healing_off(backend: FakeTranscriber, keeper: Keeper) -> None:
+    backend.canary_error = errors.ModelFailed("wrong")
+    keeper.health.failed(errors.ModelFailed("wrong"))
+    for _ in range(3):
+        await keeper.check()
+    with suppress(errors.ModelUnavailable):
+        await keeper.load()
+    await keeper.look()
+    assert backend.orders == [("load", "base"), ("unload", "base"), ("load", "base")]
 
 
 async def test_a_load_does_not_wait_for_an_unload_without_an_end(

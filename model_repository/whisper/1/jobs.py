@@ -9,11 +9,12 @@ import ctranslate2
 import numpy as np
 from numpy.typing import NDArray
 
-from guard import SAMPLED_HYPOTHESES, Attempt, Hypothesis
+from guard import Attempt, Hypothesis
 from options import Options, RequestError
 from windows import (
     CANARY_TOKENS,
     FRAMES_PER_S,
+    LEAST_FRAMES,
     MAX_FRAMES,
     MAX_NEW_TOKENS,
     SAMPLES_PER_FRAME,
@@ -93,15 +94,12 @@ class Job:
         self.reply(outcome)
 
 
-SAMPLING_COST = 10
-"""A round above temperature 0 draws several texts to their end: 3 to 5 s on base where the full window takes 0.4 s."""
-
 URGENT_HEAD_START_S = 10.0
 """An urgent job counts as one that has waited so much longer: it overtakes, and yet starves nobody."""
 
 
 class Backlog:
-    """Jobs that wait, grouped by what they cost and by urgency. Whoever takes gets the highest response ratio.
+    """Jobs that wait, grouped by window and urgency. Whoever takes gets the group with the highest response ratio.
 
     The response ratio is (waited + cost) / cost: cheap work goes first, and what waits long enough comes first in the
     end, so nothing starves (highest-response-ratio-next, Hansen 1971; for speech: arXiv 2603.11273).
@@ -116,7 +114,7 @@ class Backlog:
         return sum(map(len, self._groups.values()))
 
     def add(self, job: Job) -> None:
-        """Put a job where its like waits: in window, in carrying an encoding, in being sampled, and in urgency."""
+        """Put a job where its window waits; what carries its encoding, or is sampled, waits with others that do."""
         attempt = job.attempt
         key = attempt.frames, job.encoded is not None, attempt.temperature > 0, job.options.urgent
         self._groups.setdefault(key, []).append(job)
@@ -139,15 +137,15 @@ class Backlog:
 
         def response_ratio(key: _Key) -> float:
             frames, _, sampled, urgent = key
+            if urgent and not sampled:
+                # Among those who talk the first goes first, also for another try in a wider window.
+                frames = LEAST_FRAMES
             waited_s = now_s - self._groups[key][0].arrived_s
-            cost_s = self._cost_s(frames) * (SAMPLING_COST if sampled else 1)
-            return (waited_s + urgent * URGENT_HEAD_START_S) / cost_s
+            return (waited_s + urgent * URGENT_HEAD_START_S) / self._cost_s(frames)
 
         key = max(self._groups, key=response_ratio)
         group = self._groups[key]
-        *_, sampled, _ = key
-        most = self._max_batch // SAMPLED_HYPOTHESES if sampled else self._max_batch
-        size = max(1, min(most, -(-len(group) // takers)))
+        size = max(1, min(self._max_batch, -(-len(group) // takers)))
         batch, rest = group[:size], group[size:]
         if rest:
             self._groups[key] = rest
