@@ -8,6 +8,7 @@ import pytest
 from gateway.core import errors
 from gateway.core.deadline import Deadline
 from gateway.core.recovery import Sign
+from gateway.triton.control import IndexEntry
 from gateway.triton.keeper import Keeper
 from tests.fakes import FakeTranscriber
 from tests.serving import eventually
@@ -111,11 +112,19 @@ async def test_a_reload_leaves_what_was_loaded_while_it_waited(backend: FakeTran
 
 
 async def test_an_unload_after_a_reload_is_the_last_word(backend: FakeTranscriber) -> None:
-    keeper = keeper_of(backend, heals=False)
-    backend.sign = Sign.DEAD
+    keeper = keeper_of(backend)
+    backend.sign, release, index = Sign.DEAD, asyncio.Event(), backend.index
+
+    async def slow(*, deadline: Deadline) -> tuple[IndexEntry, ...]:
+        await release.wait()
+        return await index(deadline=deadline)
+
+    backend.index = slow  # type: ignore[method-assign]  # held to order something in between
     reloading = asyncio.create_task(keeper.reload())
     await asyncio.sleep(0)
     unloading = asyncio.create_task(keeper.unload())
+    await asyncio.sleep(0)
+    release.set()
     with suppress(errors.ModelUnavailable):
         await reloading
     await unloading
