@@ -73,9 +73,13 @@ def _all_frames(
         with suppress(BadAudio) if number else nullcontext(), _open(link, max_audio_s) as opened:
             if container and container not in opened.format.name.split(","):
                 raise BadAudio(f"The file is no {container}.", param="file")
+            stream = _first_audio_stream(opened)
             holes = Holes((opened.start_time or 0) / av.time_base)
-            for frame in _frames(opened, _first_audio_stream(opened)):
-                yield holes.before(frame.time, frame.samples / frame.sample_rate), frame
+            # FFmpeg stamps the first page of Ogg FLAC with 0 and the next with its place in what was broadcast.
+            is_stamped = (opened.format.name, stream.codec_context.name) != ("ogg", "flac")
+            for frame in _frames(opened, stream):
+                at_s = frame.time if is_stamped else None
+                yield holes.before(at_s, frame.samples / frame.sample_rate), frame
 
 
 def _open(file: BinaryIO, max_audio_s: float) -> InputContainer:

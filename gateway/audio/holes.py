@@ -4,6 +4,8 @@ from typing import Final
 
 # What a damaged time stamp may add.
 MAX_HOLE_S: Final = 3_600.0
+# Packets that were held back and come at once are stamped late, and then early.
+MAX_BACK_S: Final = 3.0
 # Time stamps are rounded, encoders count their delay in or not, and clocks drift.
 MIN_HOLE_S: Final = 0.2
 
@@ -18,10 +20,10 @@ class Holes:
     def before(self, at_s: float | None, duration_s: float) -> float:
         """How many seconds of silence belong before a frame of `duration_s` with the time stamp `at_s`.
 
-        One that goes backwards, or too far, is where the file's clock was set anew.
+        One that goes back by more than MAX_BACK_S, or too far on, is where the file's clock was set anew.
         """
         hole_s = 0.0 if at_s is None else at_s - self._due_s
-        if at_s is not None and not -MIN_HOLE_S < hole_s <= MAX_HOLE_S:
+        if at_s is not None and not -MAX_BACK_S < hole_s <= MAX_HOLE_S:
             self._due_s, hole_s = at_s, 0.0
         if hole_s < MIN_HOLE_S:
             hole_s = 0.0

@@ -94,14 +94,18 @@ def _count(boxes: bytes, claims: _Claims) -> None:
     if len(tables) > MAX_TABLES:
         claims.packets += MAX_PACKETS + 1
         return
-    joined = _joined_tracks(boxes)
-    starts = [track.start for track in joined]
-    pictures = list(islice(_pictures(boxes), MAX_ITEMS))
+    joined, pictures = _joined_tracks(boxes), list(islice(_pictures(boxes), MAX_ITEMS))
+    joined_starts, picture_starts = ([place.start for place in places] for places in (joined, pictures))
     for table in tables:
-        track = bisect_right(starts, table.start()) - 1
-        is_joined = track >= 0 and table.start() in joined[track] and table.group() in (b"stsz", b"stz2")
-        if not is_joined and not any(table.start() in picture for picture in pictures):
+        is_joined = table.group() in (b"stsz", b"stz2") and _lies_in(table.start(), joined, joined_starts)
+        if not is_joined and not _lies_in(table.start(), pictures, picture_starts):
             _add(boxes, table, claims)
+
+
+def _lies_in(at: int, places: list[range], starts: list[int]) -> bool:
+    """Whether it lies in one of `places`, which follow each other."""
+    before = bisect_right(starts, at) - 1
+    return before >= 0 and at in places[before]
 
 
 def _add(boxes: bytes, table: re.Match[bytes], claims: _Claims) -> None:

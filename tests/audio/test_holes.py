@@ -1,4 +1,4 @@
-"""Sound that begins late, or stops for a while, is at its time; damaged time stamps cost nothing."""
+"""Sound that begins late, or stops for a while, is at its time; what a damaged time stamp costs is bounded."""
 
 import io
 from collections.abc import Iterable
@@ -69,6 +69,11 @@ def test_small_gaps_are_filled_when_they_have_added_up() -> None:
     stamps_s = [2 * FRAME_S * number for number in range(100)]
     filled_s = sum(found(*stamps_s))
     assert stamps_s[-1] - 99 * FRAME_S - filled_s < MIN_HOLE_S
+
+
+def test_packets_that_come_late_and_then_at_once_are_one_hole() -> None:
+    arrivals_s = [0.0, 0.02, 0.6, 0.61, 0.62, 0.63, *(0.62 + FRAME_S * number for number in range(1, 50)), 1.65]
+    assert sum(found(*arrivals_s)) == pytest.approx(0.56)
 
 
 @pytest.mark.parametrize("wild_s", [-5.0, MAX_HOLE_S + 1, 1e12])

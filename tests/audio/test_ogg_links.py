@@ -63,6 +63,12 @@ def test_a_link_of_an_unsupported_kind_is_no_silent_loss() -> None:
         seconds(FLAC + too_slow)
 
 
+def test_a_broadcast_that_is_joined_in_its_middle_has_no_hole() -> None:
+    long = encode(np.tile(SOUND, 6), "ogg", "flac")
+    heads, later = [list(pages(io.BytesIO(long)))[number].start for number in (2, 12)]
+    assert 0 < seconds(long[:heads] + long[later:]) < seconds(long)
+
+
 def test_links_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ogg_links, "MAX_LINKS", 3)
     assert seconds(OPUS * 3) == pytest.approx(3 * seconds(OPUS))

@@ -81,15 +81,17 @@ def test_wider_windows_come_first_and_then_the_ladder(first: int, wider: list[in
     tried = []
     while attempt is not None:
         tried.append((attempt.frames, attempt.temperature))
-        attempt = next_attempt(attempt, Options())
+        attempt = next_attempt(attempt, Options(), GOOD)
     assert tried == [(first, 0.0), *((frames, 0.0) for frames in wider), *((3000, hot) for hot in TEMPERATURES[1:])]
 
 
 def test_a_temperature_of_the_callers_own_gets_wider_windows_but_no_ladder() -> None:
     options = Options(temperature=0.4)
-    assert next_attempt(Attempt(800, 0.4), options) == Attempt(1200, 0.4, is_wider=True)
-    assert next_attempt(Attempt(1200, 0.4, is_wider=True), options) == Attempt(3000, 0.4, is_wider=True)
-    assert next_attempt(Attempt(3000, 0.4), options) is None
+    assert next_attempt(Attempt(800, 0.4), options, GOOD) == Attempt(1200, 0.4, is_wider=True)
+    assert next_attempt(Attempt(1200, 0.4, is_wider=True), options, GOOD) == Attempt(3000, 0.4, is_wider=True)
+    assert next_attempt(Attempt(3000, 0.4), options, GOOD) is None
+    noise = replace(GOOD, no_speech_prob=0.8)
+    assert next_attempt(Attempt(800, 0.4), options, noise) == Attempt(3000, 0.4, is_wider=True)
 
 
 def test_the_most_probable_that_does_not_loop_is_kept() -> None:
@@ -127,4 +129,6 @@ def test_a_text_for_noise_is_not_decoded_again(
     job = make_job(np.full(80_000, 999, np.int16))
     answer = decode_all([job])[job]
     assert isinstance(answer, dict)
-    assert (answer["text"], answer["filtered"]["reason"], len(job.hypotheses)) == ("", "no_speech", 1)
+    assert (answer["text"], answer["filtered"]["reason"]) == ("", "no_speech")
+    # A few words in a small window may look so too.
+    assert (len(job.hypotheses), job.attempt.frames) == (2, MAX_FRAMES)

@@ -135,14 +135,14 @@ class Decoder:
             job.hypotheses.append(hypothesis)
             retry = None
             if not job.options.canary and looks_wrong(hypothesis, job.options, job.duration_s, job.attempt.frames):
-                if nobody_speaks(hypothesis, job.options):
+                if job.attempt.frames == MAX_FRAMES and nobody_speaks(hypothesis, job.options):
                     yield job, whole_of(job, result_of(job, hypothesis, []))
                     continue
                 if job.options.once:
                     unsure = {"filtered": {"reason": "unsure", "text": hypothesis.text}}
                     yield job, whole_of(job, result_of(job, hypothesis, []) | unsure)
                     continue
-                retry = next_attempt(job.attempt, job.options)
+                retry = next_attempt(job.attempt, job.options, hypothesis)
             if retry is None:
                 accepted.append((index, self._choose(job)))
                 continue

@@ -65,7 +65,7 @@ def is_silence(hypothesis: Hypothesis, options: Options) -> bool:
 def nobody_speaks(hypothesis: Hypothesis, options: Options) -> bool:
     """Whether what looks wrong is a text for noise or music, which no other attempt makes better.
 
-    Of speech under noise as loud as itself, or louder music, no utterance had half of that (docs/performance.md).
+    That is sure in the full window alone: a few words in a smaller one may look so too (docs/performance.md).
     """
     return hypothesis.no_speech_prob > max(NO_SPEECH, options.no_speech_threshold)
 
@@ -90,10 +90,11 @@ def ends_in_repeat(text: str) -> bool:
     return any(words[-size:] == words[-2 * size : -size] for size in range(REPEATED_WORDS, len(words) // 2 + 1))
 
 
-def next_attempt(attempt: Attempt, options: Options) -> Attempt | None:
+def next_attempt(attempt: Attempt, options: Options, wrong: Hypothesis) -> Attempt | None:
     """What to try after a result that looks wrong: a wider window, the full one, then the ladder, then nothing."""
     if attempt.frames < MAX_FRAMES:
-        wider = MAX_FRAMES if attempt.is_wider else min(MAX_FRAMES, attempt.frames + WIDER_FRAMES)
+        is_last = attempt.is_wider or nobody_speaks(wrong, options)
+        wider = MAX_FRAMES if is_last else min(MAX_FRAMES, attempt.frames + WIDER_FRAMES)
         return Attempt(wider, attempt.temperature, is_wider=True)
     if options.temperature is not None:
         return None
