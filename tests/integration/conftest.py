@@ -13,7 +13,7 @@ import pytest
 
 MODEL = "tiny.en"
 MAX_UPLOAD_BYTES = 4 * 1024 * 1024
-READY = re.compile(r"ready: (http://[^ ]+) .*Triton at ([^)]+)\)")
+READY = re.compile(r"(?:ready|listening): (http://[^ ]+) .*Triton at ([^)]+)\)")
 START_S = 180
 STOP_S = 60
 
