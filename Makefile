@@ -45,7 +45,7 @@ test: setup-dev ## run every test, against a real Triton with tiny.en
 	$(BIN)/python -m pytest
 
 test-chaos: setup-dev ## break a real service under load, the model ten times
-	TRITONE_CHAOS_KILLS=10 TRITONE_CHAOS_SESSIONS=200 $(BIN)/python -m pytest tests/chaos -s
+	TRITONE_CHAOS_KILLS=10 TRITONE_CHAOS_SESSIONS=200 TRITONE_CHAOS_SPEAKERS=500 $(BIN)/python -m pytest tests/chaos -s
 
 test-malformed: setup-dev ## send malformed input, ten times as much as `make test`, drawn at random
 	TRITONE_MALFORMED_TIMES=10 $(BIN)/python -m pytest tests/malformed tests/integration/test_malformed.py \
