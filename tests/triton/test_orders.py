@@ -28,6 +28,19 @@ def slow_pulse(backend: FakeTranscriber, keeper: Keeper) -> asyncio.Event:
     return felt
 
 
+@pytest.fixture
+def held_replace(backend: FakeTranscriber) -> asyncio.Event:
+    """A replacement ends when this is set."""
+    release = asyncio.Event()
+
+    async def replace(model: str, *, deadline: Deadline) -> None:
+        backend.orders.append(("replace", model))
+        await release.wait()
+
+    backend.replace = replace  # type: ignore[method-assign]  # held, to look in between
+    return release
+
+
 async def test_a_pulse_of_the_process_before_does_not_end_its_successor(
     backend: FakeTranscriber, keeper: Keeper, slow_pulse: asyncio.Event
 ) -> None:
@@ -67,19 +80,14 @@ async def test_a_pulse_from_before_an_unload_does_not_load_it_again(
     assert (backend.orders, keeper.health.unloaded) == ([("unload", "base")], True)
 
 
-async def test_a_process_that_has_grown_is_not_replaced_twice(backend: FakeTranscriber, keeper: Keeper) -> None:
-    release = asyncio.Event()
-
-    async def slow(model: str, *, deadline: Deadline) -> None:
-        backend.orders.append(("replace", model))
-        await release.wait()
-
-    backend.replace = slow  # type: ignore[method-assign]  # held to look in between
+async def test_a_process_that_has_grown_is_not_replaced_twice(
+    backend: FakeTranscriber, keeper: Keeper, held_replace: asyncio.Event
+) -> None:
     await keeper.weigh(500)
     replacing = asyncio.create_task(keeper.replace("operator"))
     await eventually(lambda: bool(backend.orders))
     await keeper.weigh(1500)
-    release.set()
+    held_replace.set()
     await replacing
     assert backend.orders == [("replace", "base")]
 
@@ -93,20 +101,15 @@ async def test_a_reload_gets_rid_of_a_process_that_nobody_heals(backend: FakeTra
     assert keeper.health.problem is None
 
 
-async def test_a_reload_leaves_what_was_loaded_while_it_waited(backend: FakeTranscriber, keeper: Keeper) -> None:
-    release = asyncio.Event()
-
-    async def slow(model: str, *, deadline: Deadline) -> None:
-        backend.orders.append(("replace", model))
-        await release.wait()
-
-    backend.replace = slow  # type: ignore[method-assign]  # held to order something in between
+async def test_a_reload_leaves_what_was_loaded_while_it_waited(
+    backend: FakeTranscriber, keeper: Keeper, held_replace: asyncio.Event
+) -> None:
     replacing = asyncio.create_task(keeper.replace("memory"))
     await eventually(lambda: bool(backend.orders))
     keeper.health.failed(errors.ModelUnavailable("gone"))
     async with running(keeper):
         reloading = asyncio.create_task(keeper.reload())
-        release.set()
+        held_replace.set()
         await asyncio.gather(replacing, reloading)
     assert backend.orders == [("replace", "base"), ("load", "base")]
 
@@ -184,18 +187,13 @@ async def test_what_somebody_else_loads_again_is_served_again(backend: FakeTrans
     assert backend.orders == [("unload", "base"), ("load", "base")]
 
 
-async def test_nothing_is_healed_while_an_operator_replaces_it(backend: FakeTranscriber, keeper: Keeper) -> None:
-    release = asyncio.Event()
-
-    async def slow(model: str, *, deadline: Deadline) -> None:
-        backend.orders.append(("replace", model))
-        await release.wait()
-
-    backend.replace = slow  # type: ignore[method-assign]  # held to look in between
+async def test_nothing_is_healed_while_an_operator_replaces_it(
+    backend: FakeTranscriber, keeper: Keeper, held_replace: asyncio.Event
+) -> None:
     replacing = asyncio.create_task(keeper.replace("operator"))
     await eventually(lambda: bool(backend.orders))
     backend.sign = Sign.DEAD
     await keeper.check()
     assert (backend.orders, keeper.health.problem) == ([("replace", "base")], "the model's process is gone")
-    release.set()
+    held_replace.set()
     await replacing

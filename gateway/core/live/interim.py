@@ -1,5 +1,8 @@
 """The partial results of the utterance that is open: when the next one is due, and what it says."""
 
+from dataclasses import replace
+
+from gateway.core.audio import DecodeOptions
 from gateway.core.live.effects import CancelPartial, Partial
 from gateway.core.live.stability import Agreement
 
@@ -38,3 +41,8 @@ class Interim:
         in_flight = self._in_flight
         self._agreement, self._sent_samples, self._in_flight = Agreement(), 0, None
         return None if in_flight is None else CancelPartial(in_flight)
+
+
+def quick(options: DecodeOptions) -> DecodeOptions:
+    """Speed is what counts here: greedy, no second try, and no times that nobody is told."""
+    return replace(options, beam_size=1, timestamps=False, word_timestamps=False, once=True)

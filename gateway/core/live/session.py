@@ -20,7 +20,7 @@ from gateway.core.live.effects import (
     TranscribePartial,
 )
 from gateway.core.live.intake import Intake, ms_of_samples
-from gateway.core.live.interim import Interim
+from gateway.core.live.interim import Interim, quick
 from gateway.core.live.pressure import Pressure
 from gateway.core.live.session_config import SessionConfig, SessionLimits
 from gateway.core.live.states import Call, State, following
@@ -79,8 +79,8 @@ class Session:
     @property
     def account(self) -> Closed:
         """How much came in and went out so far."""
-        dropped_ms = ms_of_samples(self.dropped_samples)
-        return Closed(self.received_until_ms, self._delivery.finals, self._delivery.failed, dropped_ms)
+        delivery, dropped_ms = self._delivery, ms_of_samples(self.dropped_samples)
+        return Closed(self.received_until_ms, delivery.finals, delivery.failed, dropped_ms)
 
     def missed(self, last_utterance: int | None) -> list[Effect]:
         """The finals and failures after `last_utterance`, for a client that came back. Raises BadRequest."""
@@ -100,9 +100,9 @@ class Session:
     def receive_scores(self, scores: Sequence[float]) -> list[Effect]:
         """Takes one score for each frame that `receive_audio` returned. Raises ValueError where the numbers differ."""
         self._enter(Call.SCORES)
-        effects: list[Effect] = []
         if self.state is State.CLOSED:
-            return effects
+            return []
+        effects: list[Effect] = []
         for events in self._intake.score(scores):
             effects += self._hear(events, self._audio_at_s)
         if self._overrun_samples:
@@ -117,16 +117,14 @@ class Session:
         self._enter(Call.ANSWER)
         if self.state is State.CLOSED:
             return []
-        effects = self._delivery.take_transcript(index, transcript, now_s=now_s)
-        return effects + self._after_answer(now_s)
+        return self._delivery.take_transcript(index, transcript, now_s=now_s) + self._after_answer(now_s)
 
     def receive_failure(self, index: int, error: TritoneError, *, now_s: float) -> list[Effect]:
         """Takes the failure of a Transcribe; KeyError as above. Several in a row end the session."""
         self._enter(Call.ANSWER)
         if self.state is State.CLOSED:
             return []
-        effects = self._delivery.take_failure(index, error, now_s=now_s)
-        return effects + self._after_answer(now_s)
+        return self._delivery.take_failure(index, error, now_s=now_s) + self._after_answer(now_s)
 
     def receive_partial(self, index: int, transcript: Transcript) -> list[Effect]:
         """Takes the answer to a TranscribePartial; nothing is told of one that was cancelled or left its text out."""
@@ -261,11 +259,7 @@ class Session:
             # As a final it would not be sent: no text should be told that its final does not have.
             self._interim.skipped()
             return []
-        # Speed is what counts here: greedy, no second try, and no times that nobody is told.
-        options = replace(
-            self._delivery.options(config), beam_size=1, timestamps=False, word_timestamps=False, once=True
-        )
-        return [TranscribePartial(utterance, options, config.model)]
+        return [TranscribePartial(utterance, quick(self._delivery.options(config)), config.model)]
 
     def _pressed(self) -> list[Effect]:
         action = self._pressure.update(self._held_samples, waits_for_model=bool(self._delivery.pending))
@@ -285,8 +279,7 @@ class Session:
             config = replace(config, segmenter=self._config.segmenter, endpointing=self._config.endpointing)
         else:
             return
-        now, before = ((one.options.language, one.options.languages, one.model) for one in (config, self._config))
-        if now != before:
+        if config.heard_as != self._config.heard_as:
             self._delivery.forget()
         self._config = config
 

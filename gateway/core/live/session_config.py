@@ -52,6 +52,11 @@ class SessionConfig:
             raise ValueError(f"partial_interval_ms: at least {MIN_PARTIAL_INTERVAL_MS}")
 
     @property
+    def heard_as(self) -> tuple[object, ...]:
+        """In which languages, and by which model, it is heard: what was learned with others is of no use."""
+        return self.options.language, self.options.languages, self.model
+
+    @property
     def in_sequence(self) -> bool:
         """Whether an utterance needs the transcript of the one before it."""
         return self.text_context or self.audio_context_ms > 0
