@@ -11,7 +11,7 @@ import pytest
 
 from gateway.audio.decode import MAX_HELD_FRAMES, _Conversion, decode
 from gateway.core.audio import SAMPLE_RATE_HZ, Samples
-from gateway.core.errors import AudioTooLong, TritoneError
+from gateway.core.errors import AudioTooLong, TritoneError, UnsupportedAudio
 from tests.fixtures.audio_files import encode, silence, speech, speech_file, wav_bytes
 from tests.fixtures.bad_audio import (
     MAX_AUDIO_S,
@@ -214,3 +214,8 @@ def test_a_wav_sample_is_as_wide_as_it_is(bits: int, valid_bits: int) -> None:
     layout += struct.pack("<HHI", 22, valid_bits, 4) + bytes.fromhex("0100000000001000800000aa00389b71")
     chunks = b"WAVEfmt " + struct.pack("<I", len(layout)) + layout + b"data" + struct.pack("<I", len(data)) + data
     np.testing.assert_array_equal(decoded(b"RIFF" + struct.pack("<I", len(chunks)) + chunks), sound)
+
+
+def test_a_wav_in_the_other_byte_order_is_refused() -> None:
+    with pytest.raises(UnsupportedAudio, match="RIFX"):
+        decoded(b"RIFX" + wav_bytes(speech("weather"))[4:])
